@@ -1,0 +1,75 @@
+package events
+
+import (
+	"fmt"
+	"time"
+)
+
+// Candidate is one entry of a candidate list: a cluster that may be promoted, and so one whose promise an active must have
+// before it runs on while the bus is down (G1, G3).
+type Candidate struct {
+	Cluster Ref      `json:"cluster"`
+	Agent   AgentRef `json:"agent"`
+	Peer    string   `json:"peer"`           // host:port of the agent's peer listener
+	Cert    string   `json:"cert,omitempty"` // fingerprint of its certificate
+}
+
+// Set is the only command of a cluster: its desired state (2a-protocol, SET). Late and repeated delivery is harmless because an
+// agent keeps the highest epoch, and within an epoch the highest stream sequence (A10).
+type Set struct {
+	Cluster    Ref         `json:"cluster"`
+	Agent      string      `json:"agent"`
+	Group      string      `json:"group"`
+	Epoch      Epoch       `json:"epoch"`
+	Role       Role        `json:"role"` // active or passive
+	Version    uint64      `json:"version"`
+	Candidates []Candidate `json:"candidates"`
+	Mode       Mode        `json:"mode"`
+	Isolation  Isolation   `json:"isolation,omitempty"`
+	Step       *Step       `json:"step,omitempty"`
+	Term       Seq         `json:"term"` // the leader's, for the audit; safety never depends on it
+}
+
+// EventType names the payload in the catalogue.
+func (Set) EventType() string { return "switchback.set" }
+
+// Verb is what a step asks an agent to do to a cluster besides holding its role.
+type Verb string
+
+// The verbs of a step.
+const (
+	VerbStop       Verb = "stop"       // clean stop: clients closed, standby.signal, fast stop; the answer carries the shutdown LSN
+	VerbCut        Verb = "cut"        // cut the WAL receiver so that the LSN stands still; the answer carries it
+	VerbCheckpoint Verb = "checkpoint" // force one; also makes the new timeline visible in the control file
+	VerbFollow     Verb = "follow"     // undo a cut, or follow another upstream
+)
+
+// Step is the work that rides on a SET. Only (epoch, role) matters to safety; an answer is found by the step's id.
+type Step struct {
+	ID       string        `json:"id"` // group/epoch/name, derived, never random
+	Verb     Verb          `json:"verb"`
+	Source   string        `json:"source,omitempty"`   // host:port to follow
+	Deadline time.Duration `json:"deadline,omitempty"` // from when the agent takes it
+}
+
+// StepID derives the id of a step.
+func StepID(group string, e Epoch, name string) string {
+	return fmt.Sprintf("%s/%d/%s", group, e, name)
+}
+
+// Resume settles every group of an agent and then lets the named rejoins count (C8, A6).
+type Resume struct {
+	Agent  AgentRef           `json:"agent"`
+	Lanes  [Lanes]*ResumeLane `json:"lanes"` // nil = not named
+	Groups []Set              `json:"groups"`
+	Term   Seq                `json:"term"`
+}
+
+// ResumeLane names exactly one rejoin of one lane.
+type ResumeLane struct {
+	Generation uint64 `json:"generation"`
+	Rejoin     Seq    `json:"rejoin"`
+}
+
+// EventType names the payload in the catalogue.
+func (Resume) EventType() string { return "switchback.resume" }

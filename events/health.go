@@ -1,0 +1,110 @@
+package events
+
+import "time"
+
+// Health is what one agent says of itself, its clusters and what it sees of others, one message per beat: changed clusters only,
+// and a full snapshot every FullHealth. Deltas count up from their full, so a gap is seen (4-bus).
+type Health struct {
+	Agent     AgentRef        `json:"agent"`
+	Observer  bool            `json:"observer,omitempty"` // a controller: looks at others, holds no clusters
+	Nonce     string          `json:"nonce"`              // this start of the agent
+	Full      uint64          `json:"full"`               // number of the full snapshot this belongs to
+	Delta     uint64          `json:"delta"`              // 0 on a full, then 1, 2, …
+	Version   string          `json:"version"`            // of the software
+	Peer      string          `json:"peer,omitempty"`     // where its peer listener can be reached
+	Cert      string          `json:"cert,omitempty"`
+	Freeze    string          `json:"freeze,omitempty"`    // "cgroup" or "sigstop"
+	FreezeMax time.Duration   `json:"freeze_max"`          // S as measured at start-up
+	Alarms    []string        `json:"alarms,omitempty"`    // e.g. a cloned ledger, a permission error
+	Right     time.Duration   `json:"right"`               // right left by its lanes, 0 = lapsed
+	Clusters  []ClusterHealth `json:"clusters,omitempty"`  // sorted by cluster
+	Sightings []Sighting      `json:"sightings,omitempty"` // sorted by region, agent
+}
+
+// EventType names the payload in the catalogue.
+func (Health) EventType() string { return "switchback.health" }
+
+// ClusterHealth is what a probe found.
+type ClusterHealth struct {
+	Cluster   Ref           `json:"cluster"`
+	Kind      Kind          `json:"kind"`
+	Server    Server        `json:"server"`
+	Managed   bool          `json:"managed"`        // the ledger knows it
+	Mark      string        `json:"mark,omitempty"` // group named by the mark in its data directory
+	SystemID  string        `json:"system_id,omitempty"`
+	Timeline  uint32        `json:"timeline,omitempty"`
+	LSN       LSN           `json:"lsn,omitempty"`       // active: written; passive: received
+	Replayed  LSN           `json:"replayed,omitempty"`  // passive
+	Streaming bool          `json:"streaming,omitempty"` // passive: its receiver streams from Upstream
+	Upstream  string        `json:"upstream,omitempty"`  // passive: host:port it follows
+	Lag       int64         `json:"lag,omitempty"`       // passive: bytes behind what its upstream last said
+	LagTime   time.Duration `json:"lag_time,omitempty"`  // passive: age of the last replayed commit while behind
+	LagKnown  bool          `json:"lag_known,omitempty"`
+	Canary    time.Duration `json:"canary,omitempty"` // active: how long the last write canary took
+	CanaryOK  bool          `json:"canary_ok,omitempty"`
+	Down      time.Duration `json:"down,omitempty"`     // proved down for this long
+	Restarts  int           `json:"restarts,omitempty"` // local restarts tried since it was last well
+	Address   string        `json:"address,omitempty"`  // where clients and peers reach it
+	Error     string        `json:"error,omitempty"`
+}
+
+// Sighting is a proof that somebody saw an agent or a cluster of another region: an agent's TLS answer, a cluster's protocol
+// answer, WAL that still arrives. A TCP connect is none: a frozen server accepts it.
+type Sighting struct {
+	Region string        `json:"region"`
+	What   string        `json:"what"` // agent or cluster name
+	How    SightingHow   `json:"how"`
+	Age    time.Duration `json:"age"`  // of the last sight when this was sent
+	Seen   bool          `json:"seen"` // false: looked and saw nothing
+}
+
+// SightingHow is the kind of a sighting.
+type SightingHow string
+
+// The kinds of sightings.
+const (
+	SightAgent   SightingHow = "tls"
+	SightCluster SightingHow = "protocol"
+	SightWAL     SightingHow = "wal"
+)
+
+// Look asks everybody outside a region to look at it, once; it travels as a plain message on SubjectLook.
+type Look struct {
+	ID      uint64       `json:"id"`
+	Region  string       `json:"region"`
+	Targets []LookTarget `json:"targets"`
+}
+
+// LookTarget is one address worth looking at.
+type LookTarget struct {
+	Agent   AgentRef `json:"agent"`
+	Peer    string   `json:"peer,omitempty"` // its peer listener
+	Cluster Ref      `json:"cluster,omitzero"`
+	Address string   `json:"address,omitempty"` // where the cluster speaks its protocol
+	Kind    Kind     `json:"kind,omitempty"`
+}
+
+// EventType names the payload in the catalogue.
+func (Look) EventType() string { return "switchback.look" }
+
+// Saw is the answer of one observer to a Look, a plain message on SubjectSaw.
+type Saw struct {
+	ID        uint64     `json:"id"`
+	Region    string     `json:"region"` // that was looked at
+	By        AgentRef   `json:"by"`     // who looked
+	Sightings []Sighting `json:"sightings"`
+}
+
+// EventType names the payload in the catalogue.
+func (Saw) EventType() string { return "switchback.saw" }
+
+// Sees returns the sightings in which something was seen.
+func (s Saw) Sees() []Sighting {
+	var seen []Sighting
+	for _, x := range s.Sightings {
+		if x.Seen {
+			seen = append(seen, x)
+		}
+	}
+	return seen
+}

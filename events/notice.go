@@ -1,0 +1,45 @@
+package events
+
+// Notice is what everybody may follow: every decision and every non-decision, with its reason. It leaves as a CloudEvent on event.>.
+type Notice struct {
+	Type      string `json:"type"` // see NoticeTypes
+	Group     string `json:"group,omitempty"`
+	Region    string `json:"region,omitempty"`
+	Agent     string `json:"agent,omitempty"`
+	Cluster   string `json:"cluster,omitempty"`
+	Operation string `json:"operation,omitempty"`
+	Epoch     Epoch  `json:"epoch,omitempty"`
+	Rule      string `json:"rule,omitempty"`
+	Why       string `json:"why"`
+	By        string `json:"by,omitempty"`
+	Facts     []Fact `json:"facts,omitempty"`
+}
+
+// Fact is one piece of evidence behind a decision: what, its value, and how old it was.
+type Fact struct {
+	What   string   `json:"what"`
+	Value  string   `json:"value"`
+	Age    Duration `json:"age,omitempty"`
+	Blocks bool     `json:"blocks,omitempty"` // this is what stands in the way
+}
+
+// EventType names the payload in the catalogue.
+func (Notice) EventType() string { return "switchback.notice" }
+
+// The types of notices.
+const (
+	NoticeVerdict    = "verdict"  // the verdict on a region changed
+	NoticeDecision   = "decision" // a row fired that moves something
+	NoticeWait       = "wait"     // a row fired that doesn't: somebody expected a move, and this is why there is none
+	NoticeRefused    = "refused"  // an operator's ask was refused
+	NoticeFenced     = "fenced"   // the proof is stored
+	NoticePromoted   = "promoted" // the appointment is recorded
+	NoticeServing    = "serving"  // the new active acknowledged its first write
+	NoticeAborted    = "aborted"
+	NoticeFailed     = "failed"     // an operation ended without a new active, or waits for a person
+	NoticeBorn       = "born"       // a group came under care
+	NoticeResumed    = "resumed"    // an agent's lanes count again
+	NoticeAlarm      = "alarm"      // needs a person
+	NoticeAutomation = "automation" // armed, disarmed, approved
+	NoticeLeader     = "leader"
+)

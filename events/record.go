@@ -1,0 +1,172 @@
+package events
+
+import "time"
+
+// Home says whether a cluster is the home of its group or a recovery cluster; it never changes by a failover.
+type Home string
+
+// The homes.
+const (
+	HomePrimary  Home = "primary"
+	HomeRecovery Home = "recovery"
+)
+
+// Record is what is written down of one group (2a-protocol, RECORD): the truth that every leader starts from. It is changed only by
+// compare-and-set of its own revision, in a batch fenced on the leader's term (C10).
+type Record struct {
+	Group   string          `json:"group"`
+	Epoch   Epoch           `json:"epoch"`
+	Phase   Phase           `json:"phase"`
+	Active  Ref             `json:"active"`           // act: whose turn it is; from C6 on the target, whatever it answers
+	Target  Ref             `json:"target,omitzero"`  // while FENCING or PROVED
+	Members []Member        `json:"members"`          // primary first, then recovery clusters in order of preference
+	Lists   []CandidateList `json:"lists"`            // from the last version the active acknowledged to the current one
+	Op      *Operation      `json:"op,omitempty"`     // the running operation, or the last one
+	Config  uint64          `json:"config"`           // revision of the group's configuration it obeys
+	Disarm  string          `json:"disarm,omitempty"` // why automation leaves this group alone; empty = armed
+	Since   time.Time       `json:"since"`            // display only: when Active last changed, by the leader's wall clock
+}
+
+// EventType names the payload in the catalogue.
+func (Record) EventType() string { return "switchback.record" }
+
+// Member is one cluster of a group as the record knows it.
+type Member struct {
+	Cluster  Ref      `json:"cluster"`
+	Home     Home     `json:"home"`
+	Agent    AgentRef `json:"agent"` // the first agent that reported it owns it (C0)
+	Role     Role     `json:"role"`
+	Peer     string   `json:"peer,omitempty"`
+	Cert     string   `json:"cert,omitempty"`
+	SystemID string   `json:"system_id,omitempty"`
+	Address  string   `json:"address,omitempty"`
+}
+
+// CandidateList is one version of the clusters that may be promoted.
+type CandidateList struct {
+	Version    uint64      `json:"version"`
+	Candidates []Candidate `json:"candidates"`
+}
+
+// Holds reports whether the list has the cluster.
+func (l CandidateList) Holds(c Ref) bool {
+	for _, x := range l.Candidates {
+		if x.Cluster == c {
+			return true
+		}
+	}
+	return false
+}
+
+// Current is the newest candidate list; a record always has one.
+func (r *Record) Current() CandidateList {
+	if len(r.Lists) == 0 {
+		return CandidateList{}
+	}
+	return r.Lists[len(r.Lists)-1]
+}
+
+// Member returns the record's entry of a cluster, or nil.
+func (r *Record) Member(c Ref) *Member {
+	for i := range r.Members {
+		if r.Members[i].Cluster == c {
+			return &r.Members[i]
+		}
+	}
+	return nil
+}
+
+// Running reports whether an operation is under way.
+func (r *Record) Running() bool { return r.Op != nil && r.Op.Ended == "" }
+
+// Clone is a deep copy: a record handed out is never changed afterwards.
+func (r *Record) Clone() *Record {
+	c := *r
+	c.Members = append([]Member(nil), r.Members...)
+	c.Lists = append([]CandidateList(nil), r.Lists...)
+	if r.Op != nil {
+		o := *r.Op
+		o.Phases = append([]PhaseTime(nil), r.Op.Phases...)
+		if r.Op.Proof != nil {
+			p := *r.Op.Proof
+			o.Proof = &p
+		}
+		c.Op = &o
+	}
+	return &c
+}
+
+// Operation is one move of one group, resumable by any leader: everything it needs to go on stands here.
+type Operation struct {
+	ID       string      `json:"id"` // group-epoch, derived
+	Verb     string      `json:"verb"`
+	Ask      string      `json:"ask,omitempty"` // id of the operator event that asked, empty for automation
+	By       string      `json:"by"`            // actor, or "automation"
+	Rule     string      `json:"rule"`          // the row that decided it
+	Why      string      `json:"why"`
+	From     Ref         `json:"from"`
+	To       Ref         `json:"to"`
+	Planned  bool        `json:"planned,omitempty"`  // the old active was asked to stop cleanly
+	Unfenced string      `json:"unfenced,omitempty"` // who waived the fence and why (C3d); I1 is waived by name
+	Accept   bool        `json:"accept,omitempty"`   // the operator accepts loss beyond the budget
+	Proof    *Proof      `json:"proof,omitempty"`
+	Sent     LSN         `json:"sent,omitempty"`     // last LSN the old active was known to have written
+	Stopped  LSN         `json:"stopped,omitempty"`  // shutdown LSN of the old active, when it stopped cleanly
+	Promoted LSN         `json:"promoted,omitempty"` // LSN the target was promoted at
+	Timeline uint32      `json:"timeline,omitempty"`
+	Loss     *Loss       `json:"loss,omitempty"`
+	Began    time.Time   `json:"began"`            // display only
+	Phases   []PhaseTime `json:"phases,omitempty"` // RTO by phase
+	Ended    string      `json:"ended,omitempty"`  // done, aborted, failed; empty = running
+	EndWhy   string      `json:"end_why,omitempty"`
+}
+
+// PhaseTime is how long one phase of an operation took, by the clock of the leader that saw it.
+type PhaseTime struct {
+	Phase string        `json:"phase"` // detect, decide, fence, promote, route
+	Took  time.Duration `json:"took"`
+}
+
+// Loss is what a failover may have lost: at most Bytes; Exact once counted from the old WAL.
+type Loss struct {
+	Known bool  `json:"known"` // false: nobody can say
+	Bytes int64 `json:"bytes"`
+	Exact bool  `json:"exact,omitempty"`
+}
+
+// ProofKind is one of the four ways to prove that the old active can't acknowledge (C3).
+type ProofKind string
+
+// The kinds of proof.
+const (
+	ProofLease    ProofKind = "lease"    // C3a
+	ProofAck      ProofKind = "ack"      // C3b
+	ProofExternal ProofKind = "external" // C3c
+	ProofUnfenced ProofKind = "unfenced" // C3d
+)
+
+// Proof is the stored fence proof (I3): the evidence, in facts an outsider can check.
+type Proof struct {
+	Kind   ProofKind     `json:"kind"`
+	Epoch  Epoch         `json:"epoch"`
+	Lanes  []ProofLane   `json:"lanes,omitempty"`
+	Waited time.Duration `json:"waited,omitempty"` // from the newest receipt counted until PROVED was decided
+	Needed time.Duration `json:"needed,omitempty"` // max(L, F+S+M of the agent)
+	Target Epoch         `json:"target,omitempty"` // the target reported passive at this epoch, no promise out
+	Said   string        `json:"said,omitempty"`   // ack, external, unfenced: who said what
+}
+
+// ProofLane is one accepted revocation.
+type ProofLane struct {
+	Lane     int `json:"lane"`
+	Revoked  Seq `json:"revoked"`  // sequence of the revocation
+	Replaced Seq `json:"replaced"` // sequence of the message it replaced
+}
+
+// Term is `ctl.epoch`: who leads. Its stream sequence is the term (2-safety, Leaders).
+type Term struct {
+	Holder string `json:"holder"` // region/name
+}
+
+// EventType names the payload in the catalogue.
+func (Term) EventType() string { return "switchback.term" }

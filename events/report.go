@@ -1,0 +1,63 @@
+package events
+
+import "time"
+
+// ReportResults is how many results of the ledger a report carries.
+const ReportResults = 16
+
+// Report is an agent's durable word on one cluster: cumulative, one per subject, published whenever the ledger changes.
+type Report struct {
+	Agent    AgentRef `json:"agent"`
+	Cluster  Ref      `json:"cluster"`
+	Group    string   `json:"group"`
+	Nonce    string   `json:"nonce"`
+	Seen     Epoch    `json:"seen"`               // highest epoch persisted
+	SeenSeq  Seq      `json:"seen_seq"`           // stream sequence of the last SET applied
+	Role     Role     `json:"role"`               // as persisted
+	Passive  Epoch    `json:"passive"`            // A11: passive at this epoch: persisted, stopped, no promise out, G4 over; 0 = can't say
+	Serving  Epoch    `json:"serving"`            // active at this epoch and found writable; 0 = not
+	Primary  bool     `json:"primary"`            // its data was written by itself last: killed or stopped active, not a standby
+	Version  uint64   `json:"version"`            // candidate list acknowledged
+	Results  []Result `json:"results,omitempty"`  // the last ReportResults, oldest first
+	Fenced   string   `json:"fenced,omitempty"`   // how it was fenced last: clean stop, killed; with the facts proved
+	Override string   `json:"override,omitempty"` // latched: somebody used guard override
+}
+
+// EventType names the payload in the catalogue.
+func (Report) EventType() string { return "switchback.report" }
+
+// Result finds the result of one step.
+func (r *Report) Result(step string) (Result, bool) {
+	for i := len(r.Results) - 1; i >= 0; i-- {
+		if r.Results[i].Step == step {
+			return r.Results[i], true
+		}
+	}
+	return Result{}, false
+}
+
+// Outcome is how a step ended. Unknown is never treated as failed: the agent is asked what is true first.
+type Outcome string
+
+// The outcomes of a step.
+const (
+	Done        Outcome = "done"
+	AlreadyDone Outcome = "already-done"
+	Refused     Outcome = "refused"
+	Retry       Outcome = "retry"
+	Unknown     Outcome = "unknown"
+)
+
+// OK reports whether the step's effect holds.
+func (o Outcome) OK() bool { return o == Done || o == AlreadyDone }
+
+// Result is what became of one step, promotion or stop.
+type Result struct {
+	Step     string        `json:"step"`
+	Outcome  Outcome       `json:"outcome"`
+	Why      string        `json:"why,omitempty"`
+	LSN      LSN           `json:"lsn,omitempty"`      // stop: end of the shutdown checkpoint; cut: received; promote: fork point
+	Replayed LSN           `json:"replayed,omitempty"` // cut: replayed
+	Timeline uint32        `json:"timeline,omitempty"`
+	Took     time.Duration `json:"took,omitempty"`
+}

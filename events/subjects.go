@@ -1,0 +1,104 @@
+package events
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Prefix begins every subject.
+const Prefix = "switchback."
+
+// The fixed subjects of the state and configuration streams.
+const (
+	SubjectTerm   = Prefix + "ctl.epoch"
+	SubjectLease  = Prefix + "ctl.lease"
+	SubjectLanes  = Prefix + "ctl.lanes"
+	SubjectFleet  = Prefix + "cfg.fleet"
+	SubjectLook   = Prefix + "look" // plain messages: nothing is stored
+	SubjectSaw    = Prefix + "saw"
+	ResumeCluster = "_resume" // the token in a cluster's place on which an agent's RESUME travels
+)
+
+// SubjectRecord is where a group's record lives.
+func SubjectRecord(group string) string { return Prefix + "rec." + group }
+
+// SubjectGroup is where a group's configuration lives.
+func SubjectGroup(group string) string { return Prefix + "cfg.group." + group }
+
+// SubjectCommand is where the one command of a cluster lives; cluster is ResumeCluster for a RESUME.
+func SubjectCommand(a AgentRef, cluster string) string {
+	return Prefix + "cmd." + a.Region + "." + a.Agent + "." + cluster
+}
+
+// SubjectCommands is every command of one agent; SubjectDid the same as republished once stored, which is what agents subscribe.
+func SubjectCommands(a AgentRef) string { return SubjectCommand(a, "*") }
+
+// SubjectDid is where an agent hears its commands once they are stored.
+func SubjectDid(a AgentRef) string { return Prefix + "did." + a.Region + "." + a.Agent + ".*" }
+
+// SubjectLane is an agent's subject at one acceptor.
+func SubjectLane(lane int, generation uint64, a AgentRef) string {
+	return fmt.Sprintf("%sbeat.%d.%d.%s.%s", Prefix, lane, generation, a.Region, a.Agent)
+}
+
+// SubjectSeen is where a lane's message is republished once stored, which is how a leader sees beats.
+func SubjectSeen(lane int, generation uint64, a AgentRef) string {
+	return fmt.Sprintf("%sseen.%d.%d.%s.%s", Prefix, lane, generation, a.Region, a.Agent)
+}
+
+// ParseLaneSubject reads the subject of a lane or of its republished copy.
+func ParseLaneSubject(s string) (lane int, generation uint64, a AgentRef, err error) {
+	p := strings.Split(strings.TrimPrefix(s, Prefix), ".")
+	if len(p) != 5 || (p[0] != "beat" && p[0] != "seen") {
+		return 0, 0, AgentRef{}, fmt.Errorf("subject %q: want %sbeat.<lane>.<generation>.<region>.<agent>", s, Prefix)
+	}
+	if _, err := fmt.Sscanf(p[1]+" "+p[2], "%d %d", &lane, &generation); err != nil || lane < 0 || lane >= Lanes {
+		return 0, 0, AgentRef{}, fmt.Errorf("subject %q: lane %q, generation %q: want 0 to %d and a number", s, p[1], p[2], Lanes-1)
+	}
+	return lane, generation, AgentRef{p[3], p[4]}, nil
+}
+
+// LaneStream names the stream of one acceptor.
+func LaneStream(lane int, generation uint64) string {
+	return fmt.Sprintf("SWITCHBACK_LEASE_%d_%d", lane, generation)
+}
+
+// SubjectHealth is where an agent's health goes: part is "full" or "delta".
+func SubjectHealth(a AgentRef, part string) string {
+	return Prefix + "health." + a.Region + "." + a.Agent + "." + part
+}
+
+// SubjectReport is where an agent reports on one cluster.
+func SubjectReport(a AgentRef, cluster string) string {
+	return Prefix + "report." + a.Region + "." + a.Agent + "." + cluster
+}
+
+// SubjectOp is the fire-and-forget door, SubjectDo the request door, of one actor and verb.
+func SubjectOp(actor, verb string) string { return Prefix + "op." + actor + "." + verb }
+
+// SubjectDo is the request door of one actor and verb.
+func SubjectDo(actor, verb string) string { return Prefix + "do." + actor + "." + verb }
+
+// ParseOpSubject reads actor and verb from either door's subject.
+func ParseOpSubject(s string) (actor, verb string, err error) {
+	p := strings.Split(strings.TrimPrefix(s, Prefix), ".")
+	if len(p) != 3 || (p[0] != "op" && p[0] != "do") {
+		return "", "", fmt.Errorf("subject %q: want %sop.<actor>.<verb>", s, Prefix)
+	}
+	return p[1], p[2], nil
+}
+
+// SubjectEvent is where a notice goes: event.<type>.<group, region or fleet>.
+func SubjectEvent(n Notice) string {
+	about := n.Group
+	if about == "" {
+		about = n.Region
+	}
+	if about == "" {
+		about = "fleet"
+	}
+	return Prefix + "event." + n.Type + "." + about
+}
+
+// SubjectAnswer is where the answer to an ask is kept, by a hash of the ask's id (ids are free text).
+func SubjectAnswer(idHash string) string { return Prefix + "event.answer." + idHash }

@@ -1,0 +1,60 @@
+// Package driver is the port between an agent and what it cares for: one driver per kind. Every driver passes drivertest's conformance suite.
+//
+// A driver carries out what it is told and says what is true. It never decides, holds no deadline and keeps no state that a restart
+// would miss. Every call is idempotent: asked again, it answers already-done.
+package driver
+
+import (
+	"context"
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// Driver cares for one cluster.
+type Driver interface {
+	// Probe says what is true now. It answers within ctx whatever state the server is in; a server that does not answer its protocol while its
+	// processes exist is ServerUnknown, never ServerDown. It is a proof of writing (a canary) on an active, not of an open port.
+	Probe(ctx context.Context) events.ClusterHealth
+	// Do carries out one action and returns what became of it. Unknown is an answer: the caller probes before anything else.
+	Do(ctx context.Context, a Action) events.Result
+	// Tree says how to find the cluster's processes, for the guard.
+	Tree() Tree
+	// Close releases connections; it never touches the server.
+	Close() error
+}
+
+// Verb is what a driver can be told.
+type Verb string
+
+// The verbs. Freeze, thaw and kill are the guard's, by Tree; every kind has them without writing them.
+const (
+	Start        Verb = "start"         // writable, on the same timeline: the start gate removed the signal file; re-placed once it runs (I8)
+	StartStandby Verb = "start-standby" // read-only, following Source if given
+	Promote      Verb = "promote"       // a running standby becomes writable; returns once it acknowledges writes, with LSN and Timeline
+	Stop         Verb = "stop"          // clean: clients closed, signal file placed first, fast stop; LSN = end of the shutdown checkpoint
+	Cut          Verb = "cut"           // the WAL receiver is cut and stays cut; LSN = received, Replayed = LSN once all of it is replayed
+	Follow       Verb = "follow"        // undo a cut, or follow Source
+	Checkpoint   Verb = "checkpoint"    // returns once the control file shows the current timeline
+	Mark         Verb = "mark"          // write our mark (group name) into the data, or remove it when Group is empty
+)
+
+// Action is one thing to do.
+type Action struct {
+	Step   string // id of the step, echoed in the result
+	Verb   Verb
+	Group  string // mark
+	Source string // follow, start-standby: host:port of the upstream
+	Limit  time.Duration
+}
+
+// Tree says how to find and hold the processes of a cluster.
+type Tree struct {
+	PIDFile string `json:"pid_file,omitempty"` // first line is the pid of the parent of all others
+	Unit    string `json:"unit,omitempty"`     // systemd unit whose cgroup holds them
+	Cgroup  string `json:"cgroup,omitempty"`   // cgroup path, if known
+	Match   string `json:"match,omitempty"`    // what the parent's /proc/PID/cmdline or cwd must hold: a recycled pid is not ours
+	Signal  string `json:"signal,omitempty"`   // file that makes a later start come up read-only; placed before a kill
+	Mark    string `json:"mark,omitempty"`     // file that says the data is under our care
+	Address string `json:"address,omitempty"`  // port that must be closed after a kill
+}
