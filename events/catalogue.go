@@ -84,6 +84,7 @@ var Catalogue = []Entry{
 	entry[Saw]("", SubjectSaw, "what one observer saw there"),
 	entry[Term](StreamState, SubjectTerm, "who leads; its sequence is the term"),
 	entry[LaneSet](StreamState, SubjectLanes, "current generation and place of every acceptor"),
+	entry[Automation](StreamState, SubjectAutomation, "what operators armed, disarmed and approved"),
 	entry[Record](StreamState, Prefix+"rec.<group>", "the truth about one group"),
 	entry[Set](StreamState, Prefix+"cmd.<region>.<agent>.<cluster>", "desired state of one cluster"),
 	entry[Resume](StreamState, Prefix+"cmd.<region>.<agent>."+ResumeCluster, "settles an agent's groups, then lets its rejoins count"),

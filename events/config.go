@@ -2,21 +2,30 @@ package events
 
 // FleetConfig is `cfg.fleet`: what holds for the whole fleet.
 type FleetConfig struct {
-	Profile    string                  `json:"profile"`
-	Confirm    Duration                `json:"confirm,omitempty"`   // 0 = the profile's
-	MaxOut     int                     `json:"max_regions_out"`     // more regions out at once wait for approval
-	MaxPerHour int                     `json:"max_groups_per_hour"` // 0 = no cap
-	Disarmed   string                  `json:"disarmed,omitempty"`  // why the fleet is disarmed; empty = armed
-	Regions    map[string]RegionConfig `json:"regions,omitempty"`
-}
-
-// RegionConfig is what an operator switched for one region.
-type RegionConfig struct {
-	Disarmed string `json:"disarmed,omitempty"` // why; empty = armed
+	Profile    string   `json:"profile"`
+	Confirm    Duration `json:"confirm,omitempty"`   // 0 = the profile's
+	MaxOut     int      `json:"max_regions_out"`     // more regions out at once wait for approval
+	MaxPerHour int      `json:"max_groups_per_hour"` // 0 = no cap
 }
 
 // EventType names the payload in the catalogue.
 func (FleetConfig) EventType() string { return "switchback.config.fleet" }
+
+// Automation is `ctl.automation`: what operators switched. It lives with the records, so that it changes only under the leader's fence and
+// applying a file never undoes it.
+type Automation struct {
+	Disarmed string                      `json:"disarmed,omitempty"` // why the whole fleet is disarmed; empty = armed
+	Regions  map[string]RegionAutomation `json:"regions,omitempty"`
+}
+
+// RegionAutomation is what operators switched for one region.
+type RegionAutomation struct {
+	Disarmed string `json:"disarmed,omitempty"` // why; empty = armed
+	Approved string `json:"approved,omitempty"` // by whom: may move although more regions are out than allowed
+}
+
+// EventType names the payload in the catalogue.
+func (Automation) EventType() string { return "switchback.automation" }
 
 // GroupConfig is `cfg.group.<group>`.
 type GroupConfig struct {

@@ -37,6 +37,7 @@ type ClusterHealth struct {
 	Replayed  LSN           `json:"replayed,omitempty"`  // passive
 	Streaming bool          `json:"streaming,omitempty"` // passive: its receiver streams from Upstream
 	Upstream  string        `json:"upstream,omitempty"`  // passive: host:port it follows
+	Heard     time.Duration `json:"heard,omitempty"`     // passive: age of the last message from its upstream; 0 = not known
 	Lag       int64         `json:"lag,omitempty"`       // passive: bytes behind what its upstream last said
 	LagTime   time.Duration `json:"lag_time,omitempty"`  // passive: age of the last replayed commit while behind
 	LagKnown  bool          `json:"lag_known,omitempty"`

@@ -23,6 +23,7 @@ const (
 type LaneBody struct {
 	Kind     LaneKind      `json:"kind"`
 	Nonce    string        `json:"nonce,omitempty"`    // the agent's start nonce; empty on a revocation
+	No       uint64        `json:"no,omitempty"`       // counts this start's publishes on the lane, so that a lost ack's beat is known again (A4)
 	Rejoin   Seq           `json:"rejoin,omitempty"`   // on PENDING: sequence of the first PENDING of this rejoin, 0 on that one itself (A1)
 	Honoured time.Duration `json:"honoured,omitempty"` // F+S+M of the agent, in ns; the leader waits max(L, that)
 	Attempt  string        `json:"attempt,omitempty"`  // on REV: the attempt it belongs to

@@ -127,11 +127,13 @@ type PhaseTime struct {
 	Took  time.Duration `json:"took"`
 }
 
-// Loss is what a failover may have lost: at most Bytes; Exact once counted from the old WAL.
+// Loss is what a failover may have lost. Until the old WAL is counted it is bounded in two ways: Bytes is what the old active was known to have
+// written beyond what was promoted, and everything lost was acknowledged within Window before the promotion was ordered.
 type Loss struct {
-	Known bool  `json:"known"` // false: nobody can say
-	Bytes int64 `json:"bytes"`
-	Exact bool  `json:"exact,omitempty"`
+	Known  bool          `json:"known"`  // false: nobody can say
+	Bytes  int64         `json:"bytes"`  // at least, by the old active's last word
+	Window time.Duration `json:"window"` // since the last instant the target was known to have everything
+	Exact  bool          `json:"exact,omitempty"`
 }
 
 // ProofKind is one of the four ways to prove that the old active can't acknowledge (C3).

@@ -10,13 +10,14 @@ const Prefix = "switchback."
 
 // The fixed subjects of the state and configuration streams.
 const (
-	SubjectTerm   = Prefix + "ctl.epoch"
-	SubjectLease  = Prefix + "ctl.lease"
-	SubjectLanes  = Prefix + "ctl.lanes"
-	SubjectFleet  = Prefix + "cfg.fleet"
-	SubjectLook   = Prefix + "look" // plain messages: nothing is stored
-	SubjectSaw    = Prefix + "saw"
-	ResumeCluster = "_resume" // the token in a cluster's place on which an agent's RESUME travels
+	SubjectTerm       = Prefix + "ctl.epoch"
+	SubjectLease      = Prefix + "ctl.lease"
+	SubjectLanes      = Prefix + "ctl.lanes"
+	SubjectAutomation = Prefix + "ctl.automation"
+	SubjectFleet      = Prefix + "cfg.fleet"
+	SubjectLook       = Prefix + "look" // plain messages: nothing is stored
+	SubjectSaw        = Prefix + "saw"
+	ResumeCluster     = "_resume" // the token in a cluster's place on which an agent's RESUME travels
 )
 
 // SubjectRecord is where a group's record lives.

@@ -1,0 +1,263 @@
+package lease
+
+import (
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// Verb is what the core wants done to a cluster. Freeze, Thaw and Kill go to the guard; the others to the driver.
+type Verb string
+
+// The verbs, as the driver and the guard call them.
+const (
+	None         Verb = ""
+	Freeze       Verb = "freeze"
+	Thaw         Verb = "thaw"
+	Kill         Verb = "kill"
+	Start        Verb = "start"
+	StartStandby Verb = "start-standby"
+	Promote      Verb = "promote"
+	Stop         Verb = "stop"
+	Cut          Verb = "cut"
+	Follow       Verb = "follow"
+	Checkpoint   Verb = "checkpoint"
+	Mark         Verb = "mark"
+)
+
+// Action is one thing to do to a cluster now; its end comes back through Finished. Urgent ones (the guard's) may overlap a driver's.
+type Action struct {
+	Cluster events.Ref
+	Verb    Verb
+	Group   string // mark
+	Step    string // id its result is kept under, "" = not kept
+	Source  string
+	Limit   time.Duration
+	Rule    string
+}
+
+func (v Verb) guards() bool { return v == Freeze || v == Thaw || v == Kill }
+
+// retryStart is how long a start that did not help is not tried again. After maxStarts of them the controller is left to judge (2-safety, Verdicts:
+// after 2 local restarts), and only one in every ClusterConfirm is still tried.
+const (
+	retryStart = 2 * time.Second
+	maxStarts  = 2
+)
+
+// facts are what a row looks at, derived once per cluster and settle.
+type facts struct {
+	c     *cluster
+	e     *Entry // nil: not under care
+	now   events.Instant
+	right bool // the right to run is in the future
+	run   bool // A9 for a thaw: active at the ledger's epoch, right, no own promise
+	start bool // A9 for a stopped cluster: run, and G4 over
+	stop  bool // a planned clean stop was asked for, has no result and is within its limit
+	again bool // a start may be tried (again)
+
+	killAfter, slow time.Duration
+}
+
+type row struct {
+	id   string
+	when func(f *facts) bool
+	verb Verb
+	why  string
+}
+
+// rows is the table: first match wins, so what takes the right to write away stands before what gives it.
+var rows = [...]row{
+	{"freeze.mark-without-ledger", func(f *facts) bool { return f.e == nil && f.c.mark != "" && f.c.server == events.ServerWritable }, Freeze,
+		"its data bears our mark but the ledger does not know it: frozen until a person or a RESUME says what it is"},
+	{"ignore.unmanaged", func(f *facts) bool { return f.e == nil }, None, "not under care"},
+	{"ignore.observe", func(f *facts) bool { return f.e.Mode == events.ModeObserve }, None, "observed only: nothing is fenced or moved"},
+	{"kill.passive-frozen", func(f *facts) bool { return f.passive() && f.c.server == events.ServerFrozen }, Kill,
+		"the role moved on while it was frozen: killed before anything can thaw it"},
+	{"stop.planned", func(f *facts) bool {
+		return f.passive() && f.c.server == events.ServerWritable && f.stop && f.c.busy == None
+	}, Stop,
+		"asked to stop cleanly"},
+	{"wait.planned-stop", func(f *facts) bool { return f.passive() && f.stop && f.c.busy == Stop }, None, "a clean stop is under way"},
+	{"kill.passive-writable", func(f *facts) bool {
+		return f.passive() && (f.c.server == events.ServerWritable || f.c.busy == Start || f.c.busy == Promote)
+	}, Kill, "it must be passive and can write"},
+	{"freeze.right-over", func(f *facts) bool {
+		return f.active() && !f.right && !f.e.Exempt() && (f.c.server == events.ServerWritable || f.c.busy == Start || f.c.busy == Promote)
+	}, Freeze, "the right to run has lapsed"},
+	{"kill.frozen-too-long", func(f *facts) bool { return f.killDue() }, Kill, "frozen longer than kill-after: killed, so that its clients let go"},
+	{"thaw", func(f *facts) bool { return f.active() && f.c.server == events.ServerFrozen && (f.run || f.e.Exempt()) }, Thaw, "it has the right to run again"},
+	{"wait.frozen", func(f *facts) bool { return f.c.server == events.ServerFrozen }, None, "frozen, and no right to run"},
+	{"mark", func(f *facts) bool {
+		return f.c.mark != f.e.Group && f.c.busy == None && f.c.server != events.ServerUnknown
+	}, Mark,
+		"its data must say whose it is"},
+	{"start.active", func(f *facts) bool { return f.active() && f.e.Primary && f.c.server.Stopped() && f.start && f.again }, Start,
+		"active here: started on its own timeline, through the gate"},
+	{"promote", func(f *facts) bool {
+		return f.active() && !f.e.Primary && f.c.server == events.ServerRecovery && f.start && f.again
+	}, Promote,
+		"appointed: promoted"},
+	{"start.standby-to-promote", func(f *facts) bool { return f.active() && !f.e.Primary && f.c.server == events.ServerDown && f.again }, StartStandby,
+		"appointed but down: started read-only first"},
+	{"wait.start", func(f *facts) bool { return f.active() && f.c.server.Stopped() }, None, "active here, waiting for the right to start it"},
+	{"checkpoint", func(f *facts) bool {
+		return f.active() && f.c.server == events.ServerWritable && !f.c.settled && f.c.busy == None
+	}, Checkpoint, "makes the new timeline visible in the control file"},
+	{"start.standby", func(f *facts) bool { return f.passive() && !f.e.Primary && f.c.server == events.ServerDown && f.again }, StartStandby,
+		"passive and down: started read-only again"},
+	{"step", func(f *facts) bool { return f.step() != None }, None, "its step is due"},
+}
+
+func (f *facts) active() bool  { return f.e != nil && f.e.Role == events.RoleActive }
+func (f *facts) passive() bool { return f.e != nil && f.e.Role == events.RolePassive }
+
+// step is the driver's verb for a step that still has no answer and needs no change of role.
+func (f *facts) step() Verb {
+	s := f.e.Step
+	if s == nil || f.c.busy != None || f.e.answered(s.ID) || f.now < f.c.retryAt {
+		return None
+	}
+	switch v := Verb(s.Verb); {
+	case v == Cut && f.passive() && f.c.server == events.ServerRecovery,
+		v == Follow && f.passive() && f.c.server == events.ServerRecovery,
+		v == Stop && f.passive() && f.c.server.Stopped():
+		return v
+	}
+	return None
+}
+
+// killDue: a frozen server nobody released is killed; exempt ones never by time.
+func (f *facts) killDue() bool {
+	return f.active() && !f.e.Exempt() && !f.right && f.c.server == events.ServerFrozen && f.c.frozen != 0 && f.now >= f.c.frozen.Add(f.killAfter)
+}
+
+// act finds the first row that matches and orders its verb unless that is under way.
+func (a *Agent) act(now events.Instant, c *cluster, eff *Effects) {
+	f := a.facts(now, c)
+	for i := range rows {
+		r := &rows[i]
+		if !r.when(&f) {
+			continue
+		}
+		c.wait = r.id
+		verb := r.verb
+		if r.id == "step" {
+			verb = f.step()
+		}
+		a.order(&f, verb, r.id, eff)
+		break
+	}
+	a.wakeFor(&f, eff)
+}
+
+// order emits an action once. What makes a cluster writable needs the guard to hold the deadline first (A8).
+func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
+	c := f.c
+	if v == None || (v.guards() && c.hold == v) || (!v.guards() && c.busy != None) {
+		return
+	}
+	if (v == Start || v == Promote || v == Thaw) && !f.e.Exempt() && c.handed <= f.now {
+		eff.Nudge = true
+		return
+	}
+	act := Action{Cluster: c.ref, Verb: v, Rule: rule}
+	if f.e != nil {
+		act.Group, act.Step = f.e.Group, events.StepID(f.e.Group, f.e.Seen, string(v))
+		if s := f.e.Step; s != nil && Verb(s.Verb) == v {
+			act.Step, act.Source, act.Limit = s.ID, s.Source, s.Deadline
+		}
+	}
+	switch {
+	case v.guards():
+		c.hold = v
+	default:
+		c.busy = v
+	}
+	if v == Start || v == StartStandby || v == Promote {
+		c.failures++ // until the server is found well
+		c.retryAt = f.now.Add(retryStart)
+		if c.failures > maxStarts {
+			c.retryAt = f.now.Add(f.slow)
+		}
+	}
+	eff.Do = append(eff.Do, act)
+}
+
+// Finished takes the end of an action, with what the server was found to be afterwards. Results of steps, promotions, stops and kills are
+// kept in the ledger and reported.
+func (a *Agent) Finished(now events.Instant, act Action, r events.Result, server events.Server) Effects {
+	c := a.cluster(act.Cluster)
+	if c == nil {
+		return a.settle(now)
+	}
+	if act.Verb.guards() {
+		if c.hold == act.Verb {
+			c.hold = None
+		}
+	} else if c.busy == act.Verb {
+		c.busy = None
+	}
+	e := a.led.Find(act.Cluster)
+	a.observe(now, c, server)
+	switch {
+	case act.Verb == Checkpoint && r.Outcome.OK():
+		c.settled = true
+	case act.Verb == Promote || act.Verb == Start:
+		c.settled = false
+	case act.Verb == Mark && r.Outcome.OK():
+		c.mark = act.Group
+	case act.Verb == Kill && e != nil && r.Outcome.OK():
+		e.Primary = true // whatever it wrote last, it wrote itself: never promoted again before a restore
+		e.Fenced, a.dirty = r.Why, true
+	case act.Verb == Stop && e != nil && r.Outcome.OK():
+		e.Fenced, a.dirty = r.Why, true
+	}
+	if !r.Outcome.OK() {
+		c.retryAt = max(c.retryAt, now.Add(retryStart))
+	}
+	if e != nil && act.Step != "" && act.Verb != Mark && act.Verb != Freeze && act.Verb != Thaw && act.Verb != Checkpoint {
+		r.Step = act.Step
+		e.result(r)
+		a.dirty = true
+	}
+	return a.settle(now)
+}
+
+// facts derives what the rows look at.
+func (a *Agent) facts(now events.Instant, c *cluster) facts {
+	f := facts{c: c, e: a.led.Find(c.ref), now: now, killAfter: a.d.KillAfter, slow: a.d.ClusterConfirm}
+	if f.e == nil {
+		return f
+	}
+	f.right = a.Right(now, c.ref) > now
+	f.run = f.active() && f.right && now >= c.promise
+	f.start = f.run && now >= a.started.Add(a.d.Wait) // G4
+	f.again = c.busy == None && c.hold == None && now >= c.retryAt
+	if s := f.e.Step; s != nil && Verb(s.Verb) == Stop && !f.e.answered(s.ID) {
+		f.stop = s.Deadline == 0 || now < c.taken.Add(s.Deadline)
+	}
+	return f
+}
+
+// wakeFor adds every instant at which a row may change by time alone.
+func (a *Agent) wakeFor(f *facts, eff *Effects) {
+	at := func(i events.Instant) {
+		if i > f.now {
+			eff.wake(i)
+		}
+	}
+	if f.e == nil {
+		return
+	}
+	at(a.Right(f.now, f.c.ref))
+	at(f.c.promise)
+	at(f.c.retryAt)
+	at(a.started.Add(a.d.Wait))
+	if f.c.frozen != 0 {
+		at(f.c.frozen.Add(a.d.KillAfter))
+	}
+	if s := f.e.Step; s != nil && s.Deadline > 0 {
+		at(f.c.taken.Add(s.Deadline))
+	}
+}

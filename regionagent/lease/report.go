@@ -1,0 +1,91 @@
+package lease
+
+import (
+	"reflect"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// report emits the agent's word on a cluster whenever it changed.
+func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
+	e := a.led.Find(c.ref)
+	if e == nil {
+		return
+	}
+	if a.passive(now, c, e) {
+		c.said = e.Seen
+	}
+	r := events.Report{
+		Agent: a.self, Cluster: c.ref, Group: e.Group, Nonce: a.nonce, Seen: e.Seen, SeenSeq: e.SeenSeq, Role: e.Role, Primary: e.Primary,
+		Version: e.Version, Results: append([]events.Result(nil), e.Results...), Fenced: e.Fenced,
+	}
+	if e.Role == events.RolePassive {
+		r.Passive = c.said
+	}
+	if e.Role == events.RoleActive && c.server == events.ServerWritable {
+		r.Serving = e.Seen
+	}
+	if !reflect.DeepEqual(r, c.reported) {
+		c.reported = r
+		eff.Reports = append(eff.Reports, r)
+	}
+}
+
+// passive is A11: passive persisted at the epoch seen, the server stopped, no promise out, and after a process start G4 over.
+func (a *Agent) passive(now events.Instant, c *cluster, e *Entry) bool {
+	return e.Role == events.RolePassive && c.observed && c.server.Stopped() && c.busy != Start && c.busy != Promote && c.hold == None &&
+		now >= c.promise && now >= a.started.Add(a.d.Wait) && a.foreign == ""
+}
+
+// Reports returns the word on every cluster again, for a bus that may have missed some.
+func (a *Agent) Reports() []events.Report {
+	var rs []events.Report
+	for _, c := range a.cs {
+		if c.reported.Cluster == c.ref {
+			rs = append(rs, c.reported)
+		}
+	}
+	return rs
+}
+
+// View is what status, metrics and health show of one cluster.
+type View struct {
+	Cluster events.Ref
+	Group   string
+	Managed bool
+	Role    events.Role
+	Epoch   events.Epoch
+	Right   events.Instant // 0 = none
+	Rule    string         // the row that holds it
+	Exempt  bool
+	Step    *events.Step
+}
+
+// Views shows every cluster, sorted.
+func (a *Agent) Views(now events.Instant) []View {
+	vs := make([]View, 0, len(a.cs))
+	for _, c := range a.cs {
+		v := View{Cluster: c.ref, Rule: c.wait}
+		if e := a.led.Find(c.ref); e != nil {
+			v.Group, v.Managed, v.Role, v.Epoch, v.Exempt, v.Step = e.Group, true, e.Role, e.Seen, e.Exempt(), e.Step
+			v.Right = a.Right(now, c.ref)
+		}
+		vs = append(vs, v)
+	}
+	return vs
+}
+
+// LaneRight is the right by the lanes alone; LaneStates says how each lane stands.
+func (a *Agent) LaneRight() events.Instant { return a.laneRight() }
+
+// LaneStates says how each lane stands, in words.
+func (a *Agent) LaneStates() [events.Lanes]string {
+	var s [events.Lanes]string
+	for i := range a.lanes {
+		s[i] = a.lanes[i].st.String()
+	}
+	return s
+}
+
+// Foreign is the nonce of somebody else who beats on our lanes, "" = nobody: a cloned host, or a ledger lost.
+func (a *Agent) Foreign() string { return a.foreign }
