@@ -49,6 +49,7 @@ type Step struct {
 	ID       string        `json:"id"` // group/epoch/name, derived, never random
 	Verb     Verb          `json:"verb"`
 	Source   string        `json:"source,omitempty"`   // host:port to follow
+	Until    LSN           `json:"until,omitempty"`    // cut: wait for this much first, as long as it still arrives
 	Deadline time.Duration `json:"deadline,omitempty"` // from when the agent takes it
 }
 

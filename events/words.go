@@ -93,7 +93,6 @@ const (
 	VerdictDegraded Verdict = "degraded"
 	VerdictSuspect  Verdict = "suspect"
 	VerdictOut      Verdict = "out"
-	VerdictUnknown  Verdict = "unknown" // not watched for a full horizon yet
 )
 
 // Server is what a probe found a cluster to be. "Stopped" in the protocol's sense is ServerDown or ServerRecovery.

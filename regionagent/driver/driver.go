@@ -43,8 +43,9 @@ const (
 type Action struct {
 	Step   string // id of the step, echoed in the result
 	Verb   Verb
-	Group  string // mark
-	Source string // follow, start-standby: host:port of the upstream
+	Group  string     // mark
+	Source string     // follow, start-standby: host:port of the upstream
+	Until  events.LSN // cut: wait for this much first, as long as it still arrives
 	Limit  time.Duration
 }
 

@@ -32,6 +32,7 @@ type Action struct {
 	Group   string // mark
 	Step    string // id its result is kept under, "" = not kept
 	Source  string
+	Until   events.LSN
 	Limit   time.Duration
 	Rule    string
 }
@@ -165,7 +166,7 @@ func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
 	if f.e != nil {
 		act.Group, act.Step = f.e.Group, events.StepID(f.e.Group, f.e.Seen, string(v))
 		if s := f.e.Step; s != nil && Verb(s.Verb) == v {
-			act.Step, act.Source, act.Limit = s.ID, s.Source, s.Deadline
+			act.Step, act.Source, act.Until, act.Limit = s.ID, s.Source, s.Until, s.Deadline
 		}
 	}
 	switch {

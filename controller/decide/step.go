@@ -1,0 +1,166 @@
+package decide
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// Automation is who decided when nobody asked.
+const Automation = "automation"
+
+// row is one line of a table: an id that is API, the phases it applies to, what must hold, what it does, and the sentence operators see.
+type row struct {
+	id    string
+	phase string // "none" (no record), "active", "fencing", "proved", "any" (every phase with a record)
+	when  string // in words, for TABLE.md
+	is    func(f *Facts) bool
+	do    func(f *Facts, o *Outcome)
+	why   string
+}
+
+func (r *row) applies(f *Facts) bool {
+	phase := "none"
+	if f.Record != nil {
+		phase = strings.ToLower(string(f.Record.Phase))
+	}
+	return r.phase == phase || (r.phase == "any" && f.Record != nil)
+}
+
+// Step finds the first row of moves that matches and does what it says; if that left the record alone, every row of upkeep that matches is
+// done too. The facts are not changed; the outcome's record is a new value.
+func Step(f *Facts) Outcome {
+	o := Outcome{Wake: events.Never}
+	for i := range moves {
+		r := &moves[i]
+		if !r.applies(f) || !r.is(f) {
+			continue
+		}
+		o.Rule, o.sentence = r.id, r.why
+		if r.do != nil {
+			r.do(f, &o)
+		}
+		if o.Why == "" {
+			o.Why = f.say(o.sentence, &o)
+		}
+		for i := range o.Notices {
+			if n := &o.Notices[i]; n.Why == "" {
+				n.Why = o.Why
+			}
+		}
+		if o.Answer != nil {
+			o.Answer.Rule, o.Answer.Why = r.id, o.Why
+		}
+		break
+	}
+	if f.Record != nil && o.Record == nil {
+		upkeep(f, &o)
+	}
+	f.wakes(&o)
+	return o
+}
+
+// draft is the record the outcome saves, made on first use.
+func (o *Outcome) draft(f *Facts) *events.Record {
+	if o.Record == nil {
+		o.Record = f.Record.Clone()
+	}
+	return o.Record
+}
+
+// notice adds a notice about the group; its sentence is the row's unless given.
+func (o *Outcome) notice(f *Facts, kind string) *events.Notice {
+	n := events.Notice{Type: kind, Group: f.Config.Group, Rule: o.Rule, By: Automation}
+	r := o.Record
+	if r == nil {
+		r = f.Record
+	}
+	if r != nil {
+		n.Epoch, n.Region = r.Epoch, r.Active.Region
+		if r.Op != nil {
+			n.Operation, n.By = r.Op.ID, r.Op.By
+		}
+	}
+	o.Notices = append(o.Notices, n)
+	return &o.Notices[len(o.Notices)-1]
+}
+
+// answer answers the ask in hand.
+func (o *Outcome) answer(f *Facts, accepted bool, operation string) {
+	if f.Ask != nil {
+		o.Answer = &events.AnswerItem{Group: f.Config.Group, Accepted: accepted, Operation: operation}
+	}
+}
+
+// set is the command that makes a member what the record r says, or role where given.
+func (f *Facts) set(r *events.Record, c events.Ref, role events.Role, step *events.Step) events.Set {
+	m := r.Member(c)
+	cur := r.Current()
+	return events.Set{
+		Cluster: c, Agent: m.Agent.Agent, Group: r.Group, Epoch: r.Epoch, Role: role, Version: cur.Version, Candidates: cur.Candidates,
+		Mode: f.Config.Mode, Isolation: f.Config.Isolation, Step: step, Term: f.Term,
+	}
+}
+
+// RoleNow is what the record wants of a member: active only in phase ACTIVE and only the one whose turn it is (C8, C11).
+func RoleNow(r *events.Record, c events.Ref) events.Role {
+	if r.Phase == events.PhaseActive && r.Active == c {
+		return events.RoleActive
+	}
+	return events.RolePassive
+}
+
+// say fills a sentence in.
+func (f *Facts) say(s string, o *Outcome) string {
+	if !strings.Contains(s, "{") {
+		return s
+	}
+	pairs := []string{"{group}", f.Config.Group, "{region}", f.Region.Why, "{permit}", f.Permit.Why}
+	r := o.Record
+	if r == nil {
+		r = f.Record
+	}
+	if f.Ask != nil {
+		pairs = append(pairs, "{actor}", f.Ask.Actor, "{verb}", f.Ask.Verb, "{reason}", f.Ask.Reason, "{to}", f.Ask.To)
+	}
+	if r != nil {
+		pairs = append(pairs, "{active}", r.Active.String(), "{target}", r.Target.String(), "{epoch}", fmt.Sprint(r.Epoch), "{phase}", string(r.Phase))
+		if r.Op != nil {
+			pairs = append(pairs, "{op}", r.Op.ID, "{from}", r.Op.From.String(), "{by}", r.Op.By, "{proof}", ProofText(r.Op.Proof))
+		}
+		a := f.member(r.Active)
+		pairs = append(pairs, "{agent}", a.Agent.String(), "{silent}", round(a.Silent), "{down}", round(a.Health.Down), "{server}", string(a.Health.Server))
+	}
+	return strings.NewReplacer(pairs...).Replace(s)
+}
+
+// wakes asks to be looked at again when time alone may change the row that matches.
+func (f *Facts) wakes(o *Outcome) {
+	wake := func(after, limit int64) {
+		if left := limit - after; left > 0 {
+			o.Wake = min(o.Wake, f.Now+events.Instant(left))
+		}
+	}
+	if f.Record == nil {
+		return
+	}
+	if f.Record.Phase != events.PhaseActive {
+		wake(int64(f.PhaseAge), int64(f.D.FenceAck))
+		wake(int64(f.PhaseAge), int64(f.D.Attempt))
+		if len(f.Lease.Accepted) >= events.Quorum {
+			wake(int64(f.Now), int64(f.Lease.Received.Add(f.Lease.Wait)))
+		}
+	}
+	if f.Record.Running() {
+		wake(int64(f.OpAge), int64(f.D.Promote))
+	}
+	if a := f.active(); a.Silent > 0 {
+		wake(int64(a.Silent), int64(f.D.Confirm))
+	} else if a.Health.Down > 0 {
+		wake(int64(a.Health.Down), int64(f.D.ClusterConfirm))
+	}
+	if !f.Record.Settled {
+		wake(int64(f.Stable), int64(f.D.Flapping))
+	}
+}

@@ -1,0 +1,110 @@
+package decide
+
+import (
+	"reflect"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// upkeeps is the table of what keeps everybody told. Unlike moves every row that matches is done.
+var upkeeps = [...]row{
+	{"upkeep.unfenced", "active", "the old active of a waived or external fence has not been told yet (C4)", func(f *Facts) bool {
+		op := f.Record.Op
+		if op == nil || op.Proof == nil || (op.Proof.Kind != events.ProofUnfenced && op.Proof.Kind != events.ProofExternal) {
+			return false
+		}
+		return f.member(op.From).Report.Seen < op.Proof.Epoch
+	}, func(f *Facts, o *Outcome) { o.Revoke = f.member(f.Record.Op.From).Agent }, "revocations of the old active go on until they are stored or it answers"},
+	{"upkeep.acknowledged", "active", "the active acknowledged a newer candidate list", func(f *Facts) bool {
+		a := f.active()
+		return len(f.Record.Lists) > 1 && a.Reported && a.Report.Seen == f.Record.Epoch && a.Report.Version >= f.Record.Lists[1].Version
+	}, func(f *Facts, o *Outcome) {
+		r := o.draft(f)
+		for len(r.Lists) > 1 && f.active().Report.Version >= r.Lists[1].Version {
+			r.Lists = r.Lists[1:]
+		}
+	}, "the acknowledged candidate list is recorded"},
+	{"upkeep.members", "active", "a member's agent moved its address", func(f *Facts) bool { return f.moved() }, func(f *Facts, o *Outcome) {
+		r := o.draft(f)
+		for i := range r.Members {
+			if c := f.member(r.Members[i].Cluster); c.Known && c.Fresh {
+				r.Members[i].Peer, r.Members[i].Cert, r.Members[i].Address = c.Peer, c.Cert, c.Address
+			}
+		}
+	}, "addresses are recorded"},
+	{"upkeep.candidates", "active", "the list of eligible clusters changed", func(f *Facts) bool {
+		return !reflect.DeepEqual(candidates(f.Record), f.Record.Current().Candidates)
+	}, func(f *Facts, o *Outcome) {
+		r := o.draft(f)
+		r.Lists = append(r.Lists, events.CandidateList{Version: r.Current().Version + 1, Candidates: candidates(r)})
+		o.Sets = append(o.Sets, f.set(r, r.Active, events.RoleActive, nil))
+	}, "a new candidate list is sent to the active"},
+	{"upkeep.config", "any", "the group's configuration changed", func(f *Facts) bool { return f.Revision != f.Record.Config && !f.Config.Removed }, func(f *Facts, o *Outcome) {
+		r := o.draft(f)
+		r.Config = f.Revision
+		if r.Phase == events.PhaseActive {
+			for i := range r.Members {
+				m := r.Members[i].Cluster
+				o.Sets = append(o.Sets, f.set(r, m, RoleNow(r, m), nil))
+			}
+		}
+	}, "the configuration is obeyed from here on"},
+	{"upkeep.settled", "active", "stable and protected long enough since automation moved it", func(f *Facts) bool { return !f.Record.Settled && f.Stable >= f.D.Flapping },
+		func(f *Facts, o *Outcome) { o.draft(f).Settled = true }, "stable: automation may move it again"},
+	{"upkeep.tell", "active", "a cluster's reported epoch is below the record's (C11)", func(f *Facts) bool { return len(f.behindEpoch()) > 0 }, func(f *Facts, o *Outcome) {
+		r := o.Record
+		if r == nil {
+			r = f.Record
+		}
+		for _, c := range f.behindEpoch() {
+			o.Sets = append(o.Sets, f.set(r, c, RoleNow(r, c), nil))
+		}
+	}, "every cluster learns the epoch"},
+}
+
+// upkeep does every row that matches.
+func upkeep(f *Facts, o *Outcome) {
+	for i := range upkeeps {
+		if r := &upkeeps[i]; r.applies(f) && r.is(f) {
+			r.do(f, o)
+		}
+	}
+	o.Sets = newest(o.Sets)
+}
+
+// newest keeps the last command of each cluster: one batch holds one message per subject.
+func newest(sets []events.Set) []events.Set {
+	var kept []events.Set
+	for i, s := range sets {
+		last := true
+		for _, later := range sets[i+1:] {
+			last = last && later.Cluster != s.Cluster
+		}
+		if last {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+func (f *Facts) moved() bool {
+	for i := range f.Record.Members {
+		m := &f.Record.Members[i]
+		if c := f.member(m.Cluster); c.Known && c.Fresh && (c.Peer != m.Peer || c.Cert != m.Cert || c.Address != m.Address) {
+			return true
+		}
+	}
+	return false
+}
+
+// behindEpoch lists the clusters to tell: reported below the record's epoch and not told since.
+func (f *Facts) behindEpoch() []events.Ref {
+	var rs []events.Ref
+	for i := range f.Record.Members {
+		c := f.member(f.Record.Members[i].Cluster)
+		if (!c.Reported || c.Report.Seen < f.Record.Epoch) && !f.Told(c.Cluster) {
+			rs = append(rs, c.Cluster)
+		}
+	}
+	return rs
+}

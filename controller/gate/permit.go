@@ -1,0 +1,76 @@
+package gate
+
+import (
+	"strings"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// PermitFacts is what decides whether automation may move a group now.
+type PermitFacts struct {
+	Group, Region  string
+	FleetDisarmed  string // why; empty = armed
+	RegionDisarmed string
+	GroupDisarmed  string
+	Mode           events.Mode
+	Isolation      events.Isolation
+	Blind          bool
+	Dark           bool // the cause is a dark region or agent: only a lapsed lease can prove the fence
+	OutBefore      int  // regions that went out before this one and still are
+	MaxOut         int
+	Approved       bool // a person approved this region
+	MovedLastHour  int
+	MaxPerHour     int  // 0 = no cap
+	Unsettled      bool // moved by automation and not stable since (flapping)
+}
+
+// Permission says whether automation may move a group, and if not which row stands in the way.
+type Permission struct {
+	OK   bool
+	Rule string
+	Why  string
+}
+
+type permitRow struct {
+	id   string
+	when func(f *PermitFacts) bool
+	why  string
+}
+
+var permits = [...]permitRow{
+	{"wait.observe", func(f *PermitFacts) bool { return f.Mode == events.ModeObserve }, "{group} is only observed: arm it with `mode: auto` to let automation move it"},
+	{"wait.manual", func(f *PermitFacts) bool { return f.Mode == events.ModeManual }, "{group} is in mode manual: a person decides, with `switchback failover {group}`"},
+	{"wait.fleet-disarmed", func(f *PermitFacts) bool { return f.FleetDisarmed != "" }, "automation is disarmed for the fleet ({fleet}): `switchback arm` switches it on"},
+	{"wait.region-disarmed", func(f *PermitFacts) bool { return f.RegionDisarmed != "" }, "automation is disarmed for {region} ({regionwhy}): `switchback arm --region {region}` switches it on"},
+	{"wait.group-disarmed", func(f *PermitFacts) bool { return f.GroupDisarmed != "" }, "automation is disarmed for {group} ({groupwhy}): `switchback arm {group}` switches it on"},
+	{"wait.blind", func(f *PermitFacts) bool { return f.Blind }, "the controller reaches fewer than half of the regions: a person may decide with --while-blind --reason"},
+	{"wait.keep-running", func(f *PermitFacts) bool { return f.Isolation == events.IsolationKeepRunning && f.Dark }, "{group} has isolation keep-running: it is never frozen, so a dark active proves nothing; no automatic failover"},
+	{"wait.max-regions-out", func(f *PermitFacts) bool { return f.OutBefore >= f.MaxOut && !f.Approved && f.Dark }, "more regions are out at once than max_regions_out allows: `switchback approve --region {region}` lets it go on"},
+	{"wait.flapping", func(f *PermitFacts) bool { return f.Unsettled }, "{group} was moved by automation and has not been stable since: `switchback failover {group}` still works"},
+	{"wait.groups-per-hour", func(f *PermitFacts) bool { return f.MaxPerHour > 0 && f.MovedLastHour >= f.MaxPerHour }, "max_groups_per_hour is reached: `switchback failover {group}` still works"},
+}
+
+// Permit finds what stands in automation's way; none means it may act.
+func Permit(f PermitFacts) Permission {
+	for i := range permits {
+		if r := &permits[i]; r.when(&f) {
+			why := strings.NewReplacer("{group}", f.Group, "{region}", f.Region, "{fleet}", f.FleetDisarmed, "{regionwhy}", f.RegionDisarmed, "{groupwhy}", f.GroupDisarmed).Replace(r.why)
+			return Permission{false, r.id, why}
+		}
+	}
+	return Permission{OK: true, Rule: "permit", Why: "automation is armed"}
+}
+
+// Row is one row of a table, for documents.
+type Row struct{ ID, Is, Why string }
+
+// Rows lists both tables, in order.
+func Rows() (verdict, permit []Row) {
+	for i := range verdicts {
+		verdict = append(verdict, Row{verdicts[i].id, string(verdicts[i].is), verdicts[i].why})
+	}
+	for i := range permits {
+		permit = append(permit, Row{permits[i].id, "wait", permits[i].why})
+	}
+	return verdict, permit
+}

@@ -1,0 +1,131 @@
+// Package gate judges regions and says what automation may do: detection and permission, kept apart from decision (2-safety, Verdicts).
+//
+// Both are ordered tables of rows, first match wins; every judgement carries the row, the sentence operators see and the facts behind it.
+//
+// Pure: standard library only; no clock, I/O, goroutine, logging, randomness or map order.
+package gate
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// RegionFacts is the evidence on one region.
+type RegionFacts struct {
+	Region    string
+	Agents    int           // known to hold clusters there
+	Silent    int           // of them, without a beat for 2h
+	SilentFor time.Duration // how long *every* agent of it has been silent; 0 if one is not
+	Watched   time.Duration // how long this leader has watched (a new leader decides nothing about absence before a full horizon)
+	Horizon   time.Duration // what a full horizon is
+	Confirm   time.Duration // how long it must look out
+	Blind     bool          // the controller itself is blind
+	Lookers   []Looker      // other regions that looked since the silence began, sorted by region
+	Others    int           // other regions that could look
+	Troubles  []string      // clusters down, replication broken, lag over budget: in words
+}
+
+// Looker is one other region's last look.
+type Looker struct {
+	Region string
+	Age    time.Duration
+	Sees   []string // what it saw: "agent db17 (tls)"; empty = nothing
+}
+
+// Judgement is the verdict on a region, with its reasons.
+type Judgement struct {
+	Verdict events.Verdict
+	Rule    string
+	Why     string
+	Facts   []events.Fact
+}
+
+type verdictRow struct {
+	id   string
+	when func(f *RegionFacts) bool
+	is   events.Verdict
+	why  string
+}
+
+// verdicts is the table, strongest evidence first.
+var verdicts = [...]verdictRow{
+	{"region.no-agents", func(f *RegionFacts) bool { return f.Agents == 0 }, events.VerdictHealthy, "no agents: nothing to judge"},
+	{"region.all-beating", func(f *RegionFacts) bool { return f.Silent == 0 && len(f.Troubles) == 0 }, events.VerdictHealthy, "every agent beats"},
+	{"region.troubled", func(f *RegionFacts) bool { return f.Silent == 0 }, events.VerdictDegraded, "every agent beats, but {troubles}"},
+	{"region.part-silent", func(f *RegionFacts) bool { return f.Silent < f.Agents }, events.VerdictDegraded, "{silent} of {agents} agents are silent"},
+	{"region.seen", func(f *RegionFacts) bool { return f.seen() }, events.VerdictSuspect, "no beat for {for}, but somebody still sees it: {sees}"},
+	{"region.blind", func(f *RegionFacts) bool { return f.Blind }, events.VerdictSuspect, "no beat for {for}, but the controller reaches fewer than half of the regions and can't judge"},
+	{"region.not-watched", func(f *RegionFacts) bool { return f.Watched < f.Horizon }, events.VerdictSuspect, "no beat seen, but this leader has watched for {watched} of {horizon} only"},
+	{"region.unconfirmed", func(f *RegionFacts) bool { return f.SilentFor < f.Confirm }, events.VerdictSuspect, "no beat for {for}, needs {confirm}"},
+	{"region.unlooked", func(f *RegionFacts) bool { return len(f.Lookers) < min(2, f.Others) || f.Others == 0 }, events.VerdictSuspect,
+		"no beat for {for}, but only {lookers} of the {need} other regions needed have looked"},
+	{"region.out", func(f *RegionFacts) bool { return true }, events.VerdictOut, "silent {for}; {who} looked, nobody sees it"},
+}
+
+func (f *RegionFacts) seen() bool {
+	for _, l := range f.Lookers {
+		if len(l.Sees) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Judge finds the first row that matches.
+func Judge(f RegionFacts) Judgement {
+	for i := range verdicts {
+		if r := &verdicts[i]; r.when(&f) {
+			return Judgement{r.is, r.id, f.say(r.why), f.facts(r.is)}
+		}
+	}
+	return Judgement{Verdict: events.VerdictSuspect}
+}
+
+func (f *RegionFacts) say(s string) string {
+	var who, sees []string
+	for _, l := range f.Lookers {
+		who = append(who, l.Region)
+		for _, x := range l.Sees {
+			sees = append(sees, fmt.Sprintf("%s got an answer of %s", l.Region, x))
+		}
+	}
+	return strings.NewReplacer(
+		"{for}", Round(f.SilentFor), "{confirm}", Round(f.Confirm), "{watched}", Round(f.Watched), "{horizon}", Round(f.Horizon),
+		"{silent}", fmt.Sprint(f.Silent), "{agents}", fmt.Sprint(f.Agents), "{lookers}", fmt.Sprint(len(f.Lookers)), "{need}", fmt.Sprint(min(2, max(1, f.Others))),
+		"{who}", strings.Join(who, " and "), "{sees}", strings.Join(sees, ", "), "{troubles}", strings.Join(f.Troubles, ", "),
+	).Replace(s)
+}
+
+func (f *RegionFacts) facts(v events.Verdict) []events.Fact {
+	fs := []events.Fact{
+		{What: "agents silent", Value: fmt.Sprintf("%d of %d", f.Silent, f.Agents), Blocks: v != events.VerdictOut && f.Silent < f.Agents},
+		{What: "silent for", Value: fmt.Sprintf("%s (needs %s)", Round(f.SilentFor), Round(f.Confirm)), Blocks: f.Silent == f.Agents && f.SilentFor < f.Confirm},
+		{What: "watched by this leader for", Value: fmt.Sprintf("%s (needs %s)", Round(f.Watched), Round(f.Horizon)), Blocks: f.Watched < f.Horizon},
+	}
+	for _, l := range f.Lookers {
+		v := "looked and saw nothing"
+		if len(l.Sees) > 0 {
+			v = "sees " + strings.Join(l.Sees, ", ")
+		}
+		fs = append(fs, events.Fact{What: l.Region, Value: v, Age: events.Duration(l.Age.Round(10 * time.Millisecond)), Blocks: len(l.Sees) > 0})
+	}
+	return fs
+}
+
+// Round writes a duration as people read it: 2.3 s, 12 ms, 3m15s.
+func Round(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	default:
+		return d.Round(time.Second).String()
+	}
+}
+
+// Blind reports whether a controller that reaches so many regions of all is blind: fewer than half.
+func Blind(reached, all int) bool { return 2*reached < all }
