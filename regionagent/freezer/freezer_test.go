@@ -1,0 +1,396 @@
+package freezer
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/switchback-dr/switchback/regionagent/driver"
+)
+
+func TestFreezeThawKill(t *testing.T) {
+	t.Parallel()
+	fences := map[string]string{"sigstop": ""}
+	for version, dir := range cgroupsHere("freeze") {
+		fences["cgroup "+version] = dir
+	}
+	if len(fences) < 3 {
+		t.Logf("only %d of sigstop, cgroup v1, cgroup v2 can be tried here", len(fences))
+	}
+	for name, dir := range fences {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want, groups := BySignal, []string(nil)
+			if dir != "" {
+				want, groups = ByCgroup, []string{dir}
+			}
+			tree := churn(t, groups...)
+			if dir != "" {
+				enterCgroup(t, tree, dir)
+				tree.Cgroup = dir
+			}
+			freezeThawKill(t, tree, want)
+		})
+	}
+}
+
+func freezeThawKill(t *testing.T, tree driver.Tree, want How) {
+	for range 3 {
+		for range 2 { // again is as good
+			o, err := Freeze(limit(t), tree)
+			if err != nil || o.How != want || o.Processes < 3 {
+				t.Fatalf("freeze: %+v, %v; want %s of 3 or more", o, err, want)
+			}
+		}
+		still(t, tree)
+		if pids, err := Verify(tree); err != nil || len(pids) > 0 {
+			t.Fatalf("verify: %v run, %v", pids, err)
+		}
+		if o, err := Thaw(limit(t), tree); err != nil || o.How != want {
+			t.Fatalf("thaw: %+v, %v", o, err)
+		}
+		moving(t, tree)
+	}
+	if _, err := Freeze(limit(t), tree); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Find(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := lines(t, tree)
+	for range 2 {
+		if o, err := Kill(limit(t), tree); err != nil {
+			t.Fatalf("kill: %+v, %v", o, err)
+		}
+	}
+	if lines(t, tree) != before {
+		t.Error("a frozen tree wrote while it was killed")
+	}
+	for _, q := range p.All {
+		if now, err := readProcess(strconv.Itoa(q.PID)); !errors.Is(err, errGone) && !now.gone() && now.Start == q.Start {
+			t.Errorf("pid %d is left: %c", q.PID, now.State)
+		}
+	}
+	if tree.Cgroup != "" {
+		if held, err := cgroupAt(tree.Cgroup).freezing(); err != nil || held {
+			t.Errorf("the cgroup is left frozen (%v, %v): the next start would hang in it", held, err)
+		}
+	}
+	wantSignalFile(t, tree)
+	if o, err := Freeze(limit(t), tree); err != nil || o.How != ByNothing {
+		t.Errorf("freeze of nothing: %+v, %v", o, err)
+	}
+}
+
+func wantSignalFile(t *testing.T, tree driver.Tree) {
+	t.Helper()
+	var file, dir syscall.Stat_t
+	if err := errors.Join(syscall.Stat(tree.Signal, &file), syscall.Stat(filepath.Dir(tree.Signal), &dir)); err != nil {
+		t.Fatal(err)
+	}
+	if file.Uid != dir.Uid || file.Gid != dir.Gid {
+		t.Errorf("signal file belongs to %d:%d: want its directory's owner %d:%d", file.Uid, file.Gid, dir.Uid, dir.Gid)
+	}
+}
+
+func TestKillOfARunningTree(t *testing.T) {
+	t.Parallel()
+	tree := churn(t)
+	o, err := Kill(limit(t), tree)
+	if err != nil || o.Processes < 3 {
+		t.Fatalf("kill: %+v, %v", o, err)
+	}
+	still(t, tree)
+	wantSignalFile(t, tree)
+}
+
+func TestKillPlacesTheSignalFileOfAStoppedServer(t *testing.T) {
+	t.Parallel()
+	dir := home(t)
+	tree := driver.Tree{PIDFile: filepath.Join(dir, "pid"), Match: dir, Signal: filepath.Join(dir, "standby.signal")}
+	if _, err := Kill(limit(t), tree); err != nil {
+		t.Fatal(err)
+	}
+	wantSignalFile(t, tree)
+}
+
+func TestKillWithoutItsSignalFileKillsAndSaysSo(t *testing.T) {
+	t.Parallel()
+	tree := churn(t)
+	tree.Signal = filepath.Join(filepath.Dir(tree.Signal), "missing", "standby.signal")
+	_, err := Kill(limit(t), tree)
+	if err == nil || !strings.Contains(err.Error(), "without its signal file") {
+		t.Fatalf("kill: %v; want the missing signal file named", err)
+	}
+	still(t, tree)
+}
+
+func TestKillNeverFollowsALinkAsSignalFile(t *testing.T) {
+	t.Parallel()
+	dir := home(t)
+	target := filepath.Join(t.TempDir(), "target")
+	if err := os.Symlink(target, filepath.Join(dir, "standby.signal")); err != nil {
+		t.Fatal(err)
+	}
+	if err := placeSignal(filepath.Join(dir, "standby.signal")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(target); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("the link's target was made: %v", err)
+	}
+}
+
+func TestKillWantsThePortClosed(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	tree := churn(t)
+	tree.Address = l.Addr().String()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := Kill(ctx, tree); err == nil || !strings.Contains(err.Error(), tree.Address) {
+		t.Fatalf("kill: %v; want the open port named", err)
+	}
+	still(t, tree)
+	_ = l.Close()
+	if _, err := Kill(limit(t), tree); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestVerifyFindsWhatMoves(t *testing.T) {
+	t.Parallel()
+	tree := churn(t)
+	if _, err := Freeze(limit(t), tree); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Find(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.All[0].PID != p.Parent {
+		t.Errorf("first is %d: want the parent %d", p.All[0].PID, p.Parent)
+	}
+	moved := p.All[len(p.All)-1].PID
+	if err := syscall.Kill(moved, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "verify names what moves", func() bool {
+		pids, err := Verify(tree)
+		return err == nil && slices.Contains(pids, moved)
+	})
+}
+
+func TestRecycledPidIsNeverTouched(t *testing.T) {
+	t.Parallel()
+	dir := home(t)
+	stranger := run(t, "/", "sleep", "60")
+	tree := driver.Tree{PIDFile: filepath.Join(dir, "pid"), Match: dir}
+	if err := os.WriteFile(tree.PIDFile, []byte(strconv.Itoa(stranger.Process.Pid)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := Freeze(limit(t), tree); err != nil || o.How != ByNothing {
+		t.Fatalf("freeze: %+v, %v", o, err)
+	}
+	if o, err := Kill(limit(t), tree); err != nil || o.Processes != 0 {
+		t.Fatalf("kill: %+v, %v", o, err)
+	}
+	if p, err := readProcess(strconv.Itoa(stranger.Process.Pid)); err != nil || p.State != 'S' {
+		t.Fatalf("the stranger is %c, %v: it was touched", p.State, err)
+	}
+}
+
+func TestTreesThatCantBeHeld(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	garbage := filepath.Join(dir, "garbage")
+	if err := os.WriteFile(garbage, []byte("x1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Join(dir, "own")
+	if err := os.WriteFile(own, []byte("1"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, tree := range map[string]driver.Tree{
+		"names no pid file, no unit and no cgroup": {Address: "127.0.0.1:1"},
+		"has no match": {PIDFile: garbage},
+		garbage:        {PIDFile: garbage, Match: "x"},
+		own:            {PIDFile: own, Match: "init"},
+	} {
+		for what, err := range map[string]error{
+			"freeze": second(Freeze(limit(t), tree)), "thaw": second(Thaw(limit(t), tree)), "kill": second(Kill(limit(t), tree)), "verify": second(Verify(tree)),
+		} {
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s of %+v: %v; want an error with %q", what, tree, err, name)
+			}
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// Not parallel: it moves this process about, and what others start meanwhile would be born there.
+func TestOwnCgroupIsRefused(t *testing.T) {
+	tree := churn(t)
+	tree.Cgroup = "/sys/fs/cgroup" // holds everybody; a root is never one
+	o, err := Freeze(limit(t), tree)
+	if err != nil || o.How != BySignal || o.NoCgroup == "" {
+		t.Fatalf("freeze: %+v, %v; want sigstop, and why", o, err)
+	}
+	for version, dir := range cgroupsHere("own") {
+		_ = home(t, dir) // removes it
+		child := run(t, "/", "sleep", "60")
+		for _, pid := range []int{child.Process.Pid, os.Getpid()} {
+			from := ownGroup(t, version)
+			if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = os.WriteFile(filepath.Join(from, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0) }()
+		}
+		tree.Cgroup = dir
+		if o, err := Freeze(limit(t), tree); err != nil || o.How != BySignal || !strings.Contains(o.NoCgroup, "holds the guard itself") {
+			t.Errorf("%s: freeze: %+v, %v; want sigstop, and why", version, o, err)
+		}
+		if o, err := Freeze(limit(t), driver.Tree{Cgroup: dir}); err == nil {
+			t.Errorf("%s: freeze without a pid file: %+v; want an error", version, o)
+		}
+	}
+}
+
+// ownGroup is the freezer cgroup this process is in.
+func ownGroup(t *testing.T, version string) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		switch {
+		case version == "v1" && f[1] == "freezer":
+			return filepath.Join("/sys/fs/cgroup/freezer", f[2])
+		case version == "v2" && f[0] == "0":
+			for _, root := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+				if _, err := os.Stat(filepath.Join(root, f[2], "cgroup.procs")); err == nil {
+					return filepath.Join(root, f[2])
+				}
+			}
+		}
+	}
+	t.Fatalf("no %s freezer in %q", version, b)
+	return ""
+}
+
+// A process asleep in the kernel never turns T. A frozen cgroup of version 1, which the tree does not name, shows its processes so.
+func TestAsleepInTheKernelCountsAsStopped(t *testing.T) {
+	t.Parallel()
+	dir, ok := cgroupsHere("asleep")["v1"]
+	if !ok {
+		t.Skip("needs a writable cgroup v1 freezer to make a process in state D")
+	}
+	tree := churn(t, dir)
+	enterCgroup(t, tree, dir)
+	if err := cgroupAt(dir).set(true); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all are in D", func() bool {
+		p, err := Find(tree)
+		return err == nil && !slices.ContainsFunc(p.All, func(q Process) bool { return q.State != 'D' })
+	})
+	if pids, err := Verify(tree); err != nil || len(pids) < 3 {
+		t.Fatalf("verify: %v, %v; want all: no SIGSTOP is pending yet", pids, err)
+	}
+	o, err := Freeze(limit(t), tree)
+	if err != nil || o.How != BySignal {
+		t.Fatalf("freeze: %+v, %v", o, err)
+	}
+	if err := cgroupAt(dir).set(false); err != nil {
+		t.Fatal(err)
+	}
+	still(t, tree)
+	if _, err := Thaw(limit(t), tree); err != nil {
+		t.Fatal(err)
+	}
+	moving(t, tree)
+}
+
+func TestThreadsAreAllStopped(t *testing.T) {
+	t.Parallel()
+	dir := home(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(dir, "spin") // the test's binary may lie where the servers' user can't read
+	if err := os.WriteFile(bin, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := run(t, dir, bin, spin)
+	tree := driver.Tree{PIDFile: filepath.Join(dir, "pid"), Match: dir}
+	if err := os.WriteFile(tree.PIDFile, []byte(strconv.Itoa(c.Process.Pid)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has several threads", func() bool {
+		p, err := readProcess(strconv.Itoa(c.Process.Pid))
+		return err == nil && p.Threads > 2
+	})
+	if o, err := Freeze(limit(t), tree); err != nil || o.Processes != 1 {
+		t.Fatalf("freeze: %+v, %v", o, err)
+	}
+	if pids, err := Verify(tree); err != nil || len(pids) != 0 {
+		t.Fatalf("verify: %v, %v", pids, err)
+	}
+	if _, err := Thaw(limit(t), tree); err != nil {
+		t.Fatal(err)
+	}
+	if pids, err := Verify(tree); err != nil || len(pids) != 1 {
+		t.Fatalf("verify of a thawed one: %v, %v", pids, err)
+	}
+	if _, err := Kill(limit(t), tree); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const spin = "spin-for-the-freezer-test"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == spin {
+		for range 4 {
+			go func() {
+				for {
+				}
+			}()
+		}
+		<-time.After(time.Minute)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestSelfTest(t *testing.T) {
+	t.Parallel()
+	if _, err := SelfTest(0); err == nil {
+		t.Error("0 processes were accepted")
+	}
+	took, err := SelfTest(200)
+	if err != nil || took <= 0 {
+		t.Fatalf("measured %v, %v", took, err)
+	}
+	t.Logf("200 processes: %v", took)
+}
