@@ -50,7 +50,7 @@ func failover(f *Facts, o *Outcome) {
 	r.Phase, r.Target = events.PhaseFencing, t.Cluster
 	op := &events.Operation{
 		ID: fmt.Sprintf("%s-%d", r.Group, r.Epoch), Verb: "failover", By: Automation, Rule: o.Rule, From: r.Active, To: t.Cluster, Began: f.Wall,
-		Planned: old.Silent == 0, Sent: f.Sent, Phases: []events.PhaseTime{{Phase: "detect", Took: max(old.Silent, old.Health.Down)}},
+		Planned: old.Fresh, Sent: f.Sent, Phases: []events.PhaseTime{{Phase: "detect", Took: max(old.Silent, old.Health.Down)}},
 	}
 	if f.Ask != nil {
 		op.Ask, op.By, op.Accept = f.Ask.ID, f.Ask.Actor, f.Ask.AcceptLoss

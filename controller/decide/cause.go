@@ -24,9 +24,9 @@ const (
 func (f *Facts) cause() cause {
 	a := f.active()
 	switch {
-	case a.Silent == 0 && a.Known && a.Health.Down >= f.D.ClusterConfirm:
+	case a.Fresh && a.Known && a.Health.Down >= f.D.ClusterConfirm:
 		return causeDown
-	case a.Silent == 0 && a.Known && a.Health.Down > 0:
+	case a.Fresh && a.Known && a.Health.Down > 0:
 		return causeDownUnconfirmed
 	case a.Silent == 0:
 		return causeNone
@@ -73,7 +73,7 @@ func (f *Facts) overBudget(want events.Ref) string {
 	if c == nil {
 		return ""
 	}
-	if f.Sent == 0 || c.Health.LSN == 0 || !c.BehindKnown {
+	if f.Sent == 0 || c.Health.LSN == 0 {
 		return fmt.Sprintf("nobody knows how far %s is behind %s", c.Cluster, f.Record.Active)
 	}
 	return f.excess(c.Cluster, f.Sent, c.Health.LSN, c)

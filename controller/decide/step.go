@@ -93,14 +93,17 @@ func (o *Outcome) answer(f *Facts, accepted bool, operation string) {
 	}
 }
 
-// set is the command that makes a member what the record r says, or role where given.
-func (f *Facts) set(r *events.Record, c events.Ref, role events.Role, step *events.Step) events.Set {
-	m := r.Member(c)
+// SetFor is the command that makes a member of r what role says.
+func SetFor(cfg *events.GroupConfig, r *events.Record, term events.Seq, c events.Ref, role events.Role, step *events.Step) events.Set {
 	cur := r.Current()
 	return events.Set{
-		Cluster: c, Agent: m.Agent.Agent, Group: r.Group, Epoch: r.Epoch, Role: role, Version: cur.Version, Candidates: cur.Candidates,
-		Mode: f.Config.Mode, Isolation: f.Config.Isolation, Step: step, Term: f.Term,
+		Cluster: c, Agent: r.Member(c).Agent.Agent, Group: r.Group, Epoch: r.Epoch, Role: role, Version: cur.Version, Candidates: cur.Candidates,
+		Mode: cfg.Mode, Isolation: cfg.Isolation, Step: step, Term: term,
 	}
+}
+
+func (f *Facts) set(r *events.Record, c events.Ref, role events.Role, step *events.Step) events.Set {
+	return SetFor(&f.Config, r, f.Term, c, role, step)
 }
 
 // RoleNow is what the record wants of a member: active only in phase ACTIVE and only the one whose turn it is (C8, C11).

@@ -1,0 +1,158 @@
+package fleet
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// ask takes what an operator asks. A region's failover is asked of each of its groups; every answer leaves after the batches are stored.
+func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
+	ans := events.Answer{ID: in.ID, Hash: in.Hash}
+	var units []unit
+	switch {
+	case in.Group != "":
+		g := f.groups.get(in.Group)
+		if g == nil || g.config.Group == "" && g.record == nil {
+			ans.Why = fmt.Sprintf("no group is called %q%s", in.Group, near(in.Group, f.groups.keys))
+			break
+		}
+		units = f.askGroups(now, in, []*group{g}, &ans, eff)
+	case in.Verb == events.AskFailover:
+		units = f.askRegion(now, in, &ans, eff)
+	default:
+		units = f.throw(in, &ans, eff)
+	}
+	if ans.Why == "" {
+		ok := 0
+		for _, x := range ans.Items {
+			if x.Accepted {
+				ok++
+			}
+		}
+		ans.Accepted = ok > 0
+		ans.Why = fmt.Sprintf("%d of %d groups move", ok, len(ans.Items))
+		if len(ans.Items) == 1 {
+			ans.Why = ans.Items[0].Why
+		}
+	}
+	if !ans.Accepted && len(ans.Items) == 0 {
+		eff.Tell = append(eff.Tell, events.Notice{Type: events.NoticeRefused, Group: in.Group, Region: in.Region, By: in.Actor, Rule: "refuse.ask", Why: ans.Why})
+	}
+	eff.Answers = append(eff.Answers, ans)
+	return units
+}
+
+func (f *Fleet) askRegion(now Now, in AskSeen, ans *events.Answer, eff *Effects) []unit {
+	if f.regions.get(in.Region) == nil {
+		ans.Why = fmt.Sprintf("no region is called %q%s", in.Region, near(in.Region, f.regions.keys))
+		return nil
+	}
+	var gs []*group
+	for _, k := range f.groups.keys {
+		if g := f.groups.get(k); g.record != nil && (g.record.Active.Region == in.Region || (g.record.Op != nil && g.record.Op.Ask == in.ID)) {
+			gs = append(gs, g)
+		}
+	}
+	if len(gs) == 0 {
+		ans.Why = fmt.Sprintf("no group is active in %s: nothing to move", in.Region)
+		return nil
+	}
+	return f.askGroups(now, in, gs, ans, eff)
+}
+
+func (f *Fleet) askGroups(now Now, in AskSeen, gs []*group, ans *events.Answer, eff *Effects) []unit {
+	var units []unit
+	f.judge(now.Boot, eff)
+	for _, g := range gs {
+		one := in
+		one.Group, one.Region = g.name, ""
+		g.ask = &one
+		if u, ok := f.decide(now, g, eff); ok {
+			units = append(units, u)
+		}
+		if g.answer != nil {
+			ans.Items = append(ans.Items, *g.answer)
+		}
+		g.ask, g.answer = nil, nil
+	}
+	return units
+}
+
+// throw takes what switches automation for the fleet or a region.
+func (f *Fleet) throw(in AskSeen, ans *events.Answer, eff *Effects) []unit {
+	if in.Region != "" && f.regions.get(in.Region) == nil {
+		ans.Why = fmt.Sprintf("no region is called %q%s", in.Region, near(in.Region, f.regions.keys))
+		return nil
+	}
+	reason := "by " + in.Actor
+	if in.Reason != "" {
+		reason += ": " + in.Reason
+	}
+	next := events.Automation{Disarmed: f.automation.Disarmed, Regions: map[string]events.RegionAutomation{}}
+	for _, name := range f.regions.keys {
+		if r, ok := f.automation.Regions[name]; ok {
+			next.Regions[name] = r
+		}
+	}
+	what := "the fleet"
+	if in.Region != "" {
+		what = in.Region
+	}
+	r := next.Regions[in.Region]
+	switch in.Verb {
+	case events.AskDisarm:
+		ans.Why = "automation is disarmed for " + what
+		r.Disarmed = reason
+		if in.Region == "" {
+			next.Disarmed = reason
+		}
+	case events.AskArm:
+		ans.Why = "automation is armed for " + what
+		r.Disarmed = ""
+		if in.Region == "" {
+			next.Disarmed = ""
+		}
+	case events.AskApprove:
+		ans.Why = what + " may move although more regions are out than allowed"
+		r.Approved = reason
+	default:
+		ans.Why = in.Verb + " names no group: want one"
+		return nil
+	}
+	if in.Region != "" {
+		next.Regions[in.Region] = r
+	}
+	ans.Accepted = true
+	if in.DryRun {
+		ans.Why += " (dry run: nothing was done)"
+		return nil
+	}
+	f.automation = next
+	for _, k := range f.groups.keys {
+		f.touch(f.groups.get(k))
+	}
+	eff.Tell = append(eff.Tell, events.Notice{Type: events.NoticeAutomation, Region: in.Region, By: in.Actor, Rule: "ask." + in.Verb, Why: ans.Why + ", " + reason})
+	last := f.autoSeq
+	return []unit{{writes: []Write{{events.SubjectAutomation, next, &last}}, auto: true}}
+}
+
+func (g *group) answered(a *events.AnswerItem) { g.answer = a }
+
+// near suggests what may have been meant.
+func near(s string, known []string) string {
+	var like []string
+	for _, k := range known {
+		if strings.HasPrefix(k, s[:min(3, len(s))]) || strings.Contains(k, s) || strings.Contains(s, k) {
+			like = append(like, k)
+		}
+	}
+	switch {
+	case len(known) == 0:
+		return ": none is configured yet, see `switchback apply`"
+	case len(like) == 0 || len(like) > 5:
+		return fmt.Sprintf(": %d are known, see `switchback status`", len(known))
+	}
+	return ": do you mean " + strings.Join(like, " or ") + "?"
+}

@@ -1,0 +1,312 @@
+package fleet
+
+import (
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/switchback-dr/switchback/controller/decide"
+	"github.com/switchback-dr/switchback/controller/gate"
+	"github.com/switchback-dr/switchback/events"
+)
+
+// group is what this term knows of one group.
+type group struct {
+	name     string
+	config   GroupConfig
+	record   *events.Record // nil: not born
+	revision events.Seq
+	ask      *AskSeen // in hand during one Apply
+	answer   *events.AnswerItem
+	told     []told         // newest command to each cluster, sorted by cluster
+	opSince  events.Instant // since when this leader knows the running operation
+	phase    events.Phase
+	epoch    events.Epoch
+	since    events.Instant // since when this leader knows phase and epoch
+	stable   events.Instant // since when it serves and is protected without a break, 0 = not
+	attempt  bool           // its operation wants its active's agent revoked
+	revoke   events.AgentRef
+	rule     string // the last row that matched, and what it said
+	why      string
+	words    []word // the active's last words, oldest first
+	dirty    bool
+	wake     events.Instant
+	at       int // in the heap, -1 = not
+}
+
+// word is one position the active said it had written, and when that was received.
+type word struct {
+	at  events.Instant
+	lsn events.LSN
+}
+
+// keepWords bounds the active's words kept per group: enough to tell how far behind a candidate was.
+const keepWords = 16
+
+type told struct {
+	set events.Set
+	at  events.Instant
+}
+
+// cluster is what this term knows of one cluster.
+type cluster struct {
+	ref      events.Ref
+	group    *group
+	claims   []events.AgentRef // sorted
+	known    bool
+	health   events.ClusterHealth
+	healthAt events.Instant
+	reported bool
+	report   events.Report
+	goodAt   events.Instant // the active's word it was last known to have all of, 0 = never
+}
+
+func (f *Fleet) clusterOf(ref events.Ref) *cluster {
+	if c := f.clusters.get(ref); c != nil {
+		return c
+	}
+	f.regionOf(ref.Region)
+	return f.clusters.put(ref, &cluster{ref: ref})
+}
+
+func (f *Fleet) groupOf(name string) *group {
+	if g := f.groups.get(name); g != nil {
+		return g
+	}
+	return f.groups.put(name, &group{name: name, at: -1, wake: events.Never})
+}
+
+// configure takes a group's configuration.
+func (f *Fleet) configure(c GroupConfig, _ Now) {
+	g := f.groupOf(c.Group)
+	if c.Revision <= g.config.Revision {
+		return
+	}
+	g.config = c
+	for _, r := range c.Clusters() {
+		f.clusterOf(r).group = g
+	}
+	f.touch(g)
+}
+
+// adopt takes a stored record at the start of a term.
+func (f *Fleet) adopt(r Record, now Now) {
+	g := f.groupOf(r.Group)
+	g.record, g.revision = r.Clone(), r.Revision
+	g.opSince, g.since, g.phase, g.epoch = now.Boot, now.Boot, r.Phase, r.Epoch
+	for i := range r.Members {
+		m := &r.Members[i]
+		f.clusterOf(m.Cluster).group = g
+		a := f.agentOf(m.Agent)
+		a.peer, a.cert = m.Peer, m.Cert
+		f.hold(a, m.Cluster)
+	}
+	if op := r.Op; op != nil && op.By == decide.Automation && now.Wall.Sub(op.Began) < time.Hour {
+		f.moved = append(f.moved, now.Boot)
+	}
+}
+
+func (f *Fleet) hold(a *agent, c events.Ref) {
+	i := sort.Search(len(a.holds), func(i int) bool { return a.holds[i].String() >= c.String() })
+	if i == len(a.holds) || a.holds[i] != c {
+		a.holds = slices.Insert(a.holds, i, c)
+	}
+}
+
+// report takes an agent's durable word on a cluster; only the owner's counts once there is a record.
+func (f *Fleet) report(r events.Report) {
+	c := f.clusterOf(r.Cluster)
+	if c.group != nil && c.group.record != nil {
+		if m := c.group.record.Member(r.Cluster); m != nil && m.Agent != r.Agent {
+			return
+		}
+	}
+	c.report, c.reported = r, true
+	f.touch(c.group)
+}
+
+// health takes what an agent says of itself and its clusters. heard = now, by the bus; else it is a last word of unknown age.
+func (f *Fleet) health(h events.Health, now events.Instant, heard bool) {
+	a := f.agentOf(h.Agent)
+	if h.Observer {
+		return
+	}
+	if heard && h.Nonce == a.nonce && (h.Full < a.full || (h.Full == a.full && h.Delta != 0 && h.Delta <= a.delta)) {
+		return // late
+	}
+	if h.Delta == 0 || h.Nonce != a.nonce {
+		a.nonce = h.Nonce
+	}
+	a.full, a.delta, a.right, a.alarms = h.Full, h.Delta, h.Right, h.Alarms
+	if h.Peer != "" {
+		a.peer, a.cert = h.Peer, h.Cert
+	}
+	for _, ch := range h.Clusters {
+		c := f.clusterOf(ch.Cluster)
+		f.claim(c, h.Agent)
+		f.hold(a, c.ref)
+		if c.group != nil && c.group.record != nil {
+			if m := c.group.record.Member(c.ref); m != nil && m.Agent != h.Agent {
+				continue // a second claimant is refused (C0)
+			}
+		}
+		c.health, c.known = ch, true
+		if heard {
+			c.healthAt = now
+		}
+		f.position(now, c)
+		f.touch(c.group)
+	}
+	if heard && len(h.Clusters) == 0 && h.Delta != 0 {
+		return
+	}
+	for _, r := range a.holds {
+		f.touch(f.clusters.get(r).group)
+	}
+}
+
+func (f *Fleet) claim(c *cluster, a events.AgentRef) {
+	i := sort.Search(len(c.claims), func(i int) bool { return c.claims[i].String() >= a.String() })
+	if i == len(c.claims) || c.claims[i] != a {
+		c.claims = slices.Insert(c.claims, i, a)
+	}
+}
+
+// position keeps the active's words, and per candidate the newest one it has all of: the distance is how far behind it is in time.
+func (f *Fleet) position(now events.Instant, c *cluster) {
+	g := c.group
+	if g == nil || g.record == nil || c.health.LSN == 0 {
+		return
+	}
+	if c.ref == g.record.Active {
+		if c.health.Server == events.ServerWritable {
+			g.words = append(g.words, word{now, c.health.LSN})
+			if len(g.words) > keepWords {
+				g.words = append(g.words[:0:0], g.words[len(g.words)-keepWords:]...)
+			}
+		}
+		return
+	}
+	for i := len(g.words) - 1; i >= 0; i-- {
+		if g.words[i].lsn <= c.health.LSN {
+			c.goodAt = max(c.goodAt, g.words[i].at)
+			return
+		}
+	}
+}
+
+// facts gathers what decide looks at.
+func (f *Fleet) facts(now Now, g *group) *decide.Facts {
+	fs := &decide.Facts{
+		Now: now.Boot, Wall: now.Wall, Term: f.term, D: f.d, Config: g.config.GroupConfig, Revision: uint64(g.config.Revision), Record: g.record, Blind: f.blind,
+	}
+	fs.D.Confirm = f.confirm()
+	if g.ask != nil {
+		fs.Ask = &g.ask.Ask
+	}
+	members := f.members(g)
+	for _, m := range members {
+		fs.Members = append(fs.Members, f.clusterFacts(now.Boot, g, m))
+	}
+	if g.record == nil {
+		return fs
+	}
+	fs.OpAge, fs.PhaseAge = now.Boot.Sub(g.opSince), now.Boot.Sub(g.since)
+	if n := len(g.words); n > 0 {
+		fs.Sent = g.words[n-1].lsn
+	}
+	act := g.record.Member(g.record.Active)
+	reg := f.regionOf(g.record.Active.Region)
+	fs.Region = reg.judged
+	fs.Lease = f.lease(f.agents.get(act.Agent))
+	fs.Permit = gate.Permit(f.permit(now.Boot, g, reg))
+	if g.stable != 0 {
+		fs.Stable = now.Boot.Sub(g.stable)
+	}
+	fs.Told = func(c events.Ref) bool { return f.told(now.Boot, g, c) }
+	return fs
+}
+
+// members are the record's, or before birth the configuration's with the agents that report them.
+func (f *Fleet) members(g *group) []events.Member {
+	if g.record != nil {
+		return g.record.Members
+	}
+	var ms []events.Member
+	for i, r := range g.config.Clusters() {
+		m := events.Member{Cluster: r, Home: events.HomeRecovery}
+		if i == 0 {
+			m.Home = events.HomePrimary
+		}
+		if c := f.clusters.get(r); c != nil && len(c.claims) > 0 {
+			m.Agent = c.claims[0]
+		}
+		ms = append(ms, m)
+	}
+	return ms
+}
+
+func (f *Fleet) clusterFacts(now events.Instant, g *group, m events.Member) decide.Cluster {
+	d := decide.Cluster{Member: m}
+	c := f.clusters.get(m.Cluster)
+	if c == nil {
+		return d
+	}
+	d.Claims, d.Known, d.Health, d.Report, d.Reported = c.claims, c.known && c.healthAt != 0, c.health, c.report, c.reported
+	if c.known {
+		d.Age = now.Sub(c.healthAt)
+		d.Address = c.health.Address
+	}
+	a := f.agents.get(m.Agent)
+	if a == nil {
+		return d
+	}
+	d.Silent = f.silent(now, a)
+	d.Fresh = f.fresh(now, a)
+	if a.peer != "" {
+		d.Peer, d.Cert = a.peer, a.cert
+	}
+	if d.Silent > 0 {
+		d.Looked, d.Seen = f.sighted(now, a)
+	}
+	if n := len(g.words); n > 0 && c.goodAt != 0 {
+		d.Behind, d.BehindKnown = g.words[n-1].at.Sub(c.goodAt), true
+	}
+	return d
+}
+
+func (f *Fleet) permit(now events.Instant, g *group, r *region) gate.PermitFacts {
+	act := f.agents.get(g.record.Member(g.record.Active).Agent)
+	return gate.PermitFacts{
+		Group: g.name, Region: r.name, FleetDisarmed: f.automation.Disarmed, RegionDisarmed: f.automation.Regions[r.name].Disarmed, GroupDisarmed: g.record.Disarm,
+		Mode: g.config.Mode, Isolation: g.config.Isolation, Blind: f.blind, Dark: act == nil || f.silent(now, act) > 0,
+		OutBefore: f.outBefore(r), MaxOut: max(1, f.cfg.MaxOut), Approved: f.automation.Regions[r.name].Approved != "",
+		MovedLastHour: f.movedLastHour(now), MaxPerHour: f.cfg.MaxPerHour, Unsettled: !g.record.Settled,
+	}
+}
+
+func (f *Fleet) movedLastHour(now events.Instant) int {
+	n := 0
+	for _, at := range f.moved {
+		if now.Sub(at) < time.Hour {
+			n++
+		}
+	}
+	return n
+}
+
+// told reports whether the newest command to a cluster already says what it must. It is stored and re-read by the agent; it is sent again only if
+// nothing came of it for long.
+func (f *Fleet) told(now events.Instant, g *group, c events.Ref) bool {
+	t := g.tell(c)
+	return t != nil && t.set.Epoch == g.record.Epoch && t.set.Role == decide.RoleNow(g.record, c) && now.Sub(t.at) < 2*f.d.ReRead
+}
+
+func (g *group) tell(c events.Ref) *told {
+	for i := range g.told {
+		if g.told[i].set.Cluster == c {
+			return &g.told[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package fleet
+
+import (
+	"fmt"
+	"reflect"
+	"sort"
+
+	"github.com/switchback-dr/switchback/controller/decide"
+	"github.com/switchback-dr/switchback/events"
+)
+
+// decideDirty looks at every group that was touched or is due, each once, in order of name.
+func (f *Fleet) decideDirty(now Now, eff *Effects) []unit {
+	for f.due.Len() > 0 && f.due.h[0].wake <= now.Boot {
+		g := f.due.h[0]
+		f.due.set(g, events.Never)
+		f.touch(g)
+	}
+	var units []unit
+	for _, g := range f.sortedDirty() {
+		g.dirty = false
+		if u, ok := f.decide(now, g, eff); ok {
+			units = append(units, u)
+		}
+	}
+	return units
+}
+
+func (f *Fleet) sortedDirty() []*group {
+	gs := f.dirty
+	f.dirty = nil
+	sort.Slice(gs, func(i, j int) bool { return gs[i].name < gs[j].name })
+	return gs
+}
+
+func (f *Fleet) decide(now Now, g *group, eff *Effects) (unit, bool) {
+	if g.config.Group == "" && g.record == nil {
+		return unit{}, false
+	}
+	if g.config.Group == "" {
+		g.config.Group, g.config.Removed = g.name, true // recorded, but its configuration is gone: nothing moves it
+	}
+	g.stability(now.Boot, f)
+	fs := f.facts(now, g)
+	o := decide.Step(fs)
+	g.rememberAnswer(&o)
+	if o.Rule != g.rule {
+		g.say(&o, eff)
+	}
+	g.rule, g.why = o.Rule, o.Why
+	eff.Tell = append(eff.Tell, o.Notices...)
+	f.attempting(now.Boot, g, &o)
+	u := f.unitOf(now, g, &o)
+	f.due.set(g, o.Wake)
+	return u, len(u.writes) > 0
+}
+
+// say tells everybody that a group waits, when the reason changes: a non-decision is an event too.
+func (g *group) say(o *decide.Outcome, eff *Effects) {
+	if len(o.Notices) > 0 || len(o.Rule) < 5 || (o.Rule[:5] != "wait." && o.Rule[:5] != "birth") || o.Rule == "birth" {
+		return
+	}
+	n := events.Notice{Type: events.NoticeWait, Group: g.name, Rule: o.Rule, Why: o.Why, By: decide.Automation}
+	if g.record != nil {
+		n.Region, n.Epoch = g.record.Active.Region, g.record.Epoch
+	}
+	eff.Tell = append(eff.Tell, n)
+}
+
+// attempting begins, keeps or drops the attempt on the active's agent as the outcome wants it.
+func (f *Fleet) attempting(now events.Instant, g *group, o *decide.Outcome) {
+	g.revoke = o.Revoke
+	if o.Revoke != (events.AgentRef{}) {
+		f.begin(now, f.agentOf(o.Revoke))
+	}
+	r := o.Record
+	if r == nil {
+		r = g.record
+	}
+	if r == nil {
+		return
+	}
+	act := f.agentOf(r.Member(r.Active).Agent)
+	if o.Drop { // C7: whatever was accepted is void, for every group that shared it
+		act.attempt = nil
+	}
+	g.attempt = r.Phase == events.PhaseFencing && (g.attempt || o.Attempt)
+	if g.attempt {
+		f.begin(now, act)
+	}
+}
+
+// unitOf turns an outcome into what must be stored together: the record first, then the commands.
+func (f *Fleet) unitOf(now Now, g *group, o *decide.Outcome) unit {
+	var u unit
+	if o.Record != nil {
+		last := g.revision
+		u.group = g
+		u.writes = append(u.writes, Write{events.SubjectRecord(g.name), *o.Record, &last})
+		f.recorded(now, g, o.Record)
+	}
+	for _, s := range o.Sets {
+		m := g.record.Member(s.Cluster)
+		u.writes = append(u.writes, Write{Subject: events.SubjectCommand(m.Agent, s.Cluster.Cluster), Payload: s})
+		if t := g.tell(s.Cluster); t != nil {
+			*t = told{s, now.Boot}
+		} else {
+			g.told = append(g.told, told{s, now.Boot})
+		}
+	}
+	return u
+}
+
+// recorded makes the outcome's record the group's, and notes when its phases began.
+func (f *Fleet) recorded(now Now, g *group, r *events.Record) {
+	old := g.record
+	g.record = r
+	if old == nil || old.Epoch != r.Epoch || old.Phase != r.Phase {
+		g.since = now.Boot
+	}
+	if r.Op != nil && (old == nil || old.Op == nil || old.Op.ID != r.Op.ID) {
+		g.opSince = now.Boot
+		if r.Op.By == decide.Automation {
+			f.moved = append(f.moved, now.Boot)
+		}
+	}
+	if old == nil || old.Active != r.Active {
+		g.words = nil
+	}
+	for i := range r.Members {
+		f.hold(f.agentOf(r.Members[i].Agent), r.Members[i].Cluster)
+	}
+}
+
+// stability notes since when the active serves and a passive streams, without a break: what flapping is judged by.
+func (g *group) stability(now events.Instant, f *Fleet) {
+	ok := g.record != nil && g.record.Phase == events.PhaseActive
+	protected := false
+	if ok {
+		for i := range g.record.Members {
+			c := f.clusters.get(g.record.Members[i].Cluster)
+			if g.record.Members[i].Cluster == g.record.Active {
+				ok = ok && c.reported && c.report.Serving == g.record.Epoch
+			} else {
+				protected = protected || (g.record.Members[i].Role == events.RolePassive && c.known && c.health.Streaming)
+			}
+		}
+	}
+	switch {
+	case !ok || !protected:
+		g.stable = 0
+	case g.stable == 0:
+		g.stable = now
+	}
+}
+
+// resumed is the last RESUME composed for an agent.
+type resumed struct {
+	at   events.Instant
+	what events.Resume
+}
+
+// resumes composes a RESUME for every agent whose lanes rejoin (C8). It names exactly the rejoins seen, settles every group of the agent, and drops
+// every acceptance of it: operations on it go on by ack, or revoke anew.
+func (f *Fleet) resumes(now events.Instant) []unit {
+	var units []unit
+	for _, a := range f.hot {
+		if !f.rejoins(now, a) {
+			continue
+		}
+		r := events.Resume{Agent: a.ref, Term: f.term}
+		for n := range a.lanes {
+			if k := &a.lanes[n]; k.known && k.body.Kind == events.LanePending {
+				r.Lanes[n] = &events.ResumeLane{Generation: f.lanes.Lanes[n].Generation, Rejoin: k.body.RejoinSeq(k.seq)}
+			}
+		}
+		r.Groups = f.settled(a)
+		if reflect.DeepEqual(r, a.resume.what) && now.Sub(a.resume.at) < f.d.Silent()+f.d.Beat {
+			continue
+		}
+		a.resume = resumed{now, r}
+		a.attempt = nil
+		units = append(units, unit{writes: []Write{{Subject: events.SubjectCommand(a.ref, events.ResumeCluster), Payload: r}}})
+	}
+	return units
+}
+
+// rejoins reports whether an agent's RESUME is due: a lane shows PENDING, the others had a beat's time to show it too, and it is not held for an attempt.
+func (f *Fleet) rejoins(now events.Instant, a *agent) bool {
+	pending, oldest := a.pending(), events.Never
+	for n := range a.lanes {
+		if k := &a.lanes[n]; k.known && k.body.Kind == events.LanePending {
+			oldest = min(oldest, k.pendAt)
+		}
+	}
+	if pending == 0 || (pending < events.Lanes && now.Sub(oldest) < f.d.Beat) {
+		return false
+	}
+	if t := a.attempt; t != nil && f.wanted(a) && now < t.started.Add(f.d.Wait+f.d.HoldResume) {
+		return false
+	}
+	return true
+}
+
+// settled lists every group of an agent as its record says it now: a group in FENCING or PROVED passive at its operation's epoch, never active. The step of
+// the newest command rides along, so that a resume never turns a clean stop into a kill.
+func (f *Fleet) settled(a *agent) []events.Set {
+	sets := []events.Set{}
+	for _, c := range a.holds {
+		g := f.clusters.get(c).group
+		if g == nil || g.record == nil || g.record.Member(c) == nil || g.record.Member(c).Agent != a.ref {
+			continue
+		}
+		role := decide.RoleNow(g.record, c)
+		var step *events.Step
+		if t := g.tell(c); t != nil && t.set.Epoch == g.record.Epoch && t.set.Role == role {
+			step = t.set.Step
+		}
+		sets = append(sets, decide.SetFor(&g.config.GroupConfig, g.record, f.term, c, role, step))
+	}
+	return sets
+}
+
+func (g *group) rememberAnswer(o *decide.Outcome) {
+	if g.ask != nil && o.Answer == nil {
+		o.Answer = &events.AnswerItem{Group: g.name, Rule: o.Rule, Why: fmt.Sprintf("%s: no row answers %s", o.Rule, g.ask.Verb)}
+	}
+	if g.ask != nil {
+		g.answered(o.Answer)
+	}
+}
