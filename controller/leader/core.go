@@ -1,0 +1,106 @@
+// Package leader elects one controller by compare-and-set on ctl.epoch (2-safety, Leaders). The sequence of the write that won is the term, and the
+// fence of everything a leader stores: safety never depends on who leads, only liveness does.
+package leader
+
+import (
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// Core decides when a controller claims and renews. It is pure: the loop around it polls, publishes and tells it what came of that.
+type Core struct {
+	ttl    time.Duration
+	late   time.Duration // how much later than TTL this one claims: the preferred one first
+	prefer bool
+
+	epoch, lease events.Seq     // last sequences seen of ctl.epoch and ctl.lease
+	changed      events.Instant // when either was last seen to change, on our clock
+	steady       events.Instant // since when every poll was answered
+	term         events.Seq     // 0 = follower
+	renewAt      events.Instant
+	until        events.Instant // leading is trusted until then
+	pollAt       events.Instant
+	holder       string
+}
+
+// Do is what the loop must do next.
+type Do uint8
+
+// What a core can want.
+const (
+	Wait  Do = iota
+	Poll     // read the last messages of ctl.epoch and ctl.lease
+	Claim    // publish ctl.epoch, expecting Epoch as its last sequence
+	Renew    // publish ctl.lease, fenced on Term
+)
+
+// New returns a follower. rank orders those that would claim at the same time: 0 claims first.
+func New(ttl time.Duration, rank int, prefer bool, now events.Instant) *Core {
+	return &Core{ttl: ttl, late: time.Duration(rank) * ttl / 4, prefer: prefer, changed: now, steady: now}
+}
+
+// Term is the term this controller leads in, 0 if it does not.
+func (c *Core) Term() events.Seq { return c.term }
+
+// Epoch is the expected last sequence of a claim.
+func (c *Core) Epoch() events.Seq { return c.epoch }
+
+// Leads reports whether decisions may still be issued: past that a leader stops by itself (performance only; the fence is what is safe).
+func (c *Core) Leads(now events.Instant) bool { return c.term != 0 && now < c.until }
+
+// Next says what to do now and when to ask again.
+func (c *Core) Next(now events.Instant) (Do, events.Instant) {
+	if c.term != 0 {
+		if now >= c.renewAt {
+			c.renewAt = now.Add(c.ttl / 3)
+			return Renew, c.renewAt
+		}
+		return Wait, c.renewAt
+	}
+	if now >= c.pollAt {
+		c.pollAt = now.Add(c.ttl / 8)
+		return Poll, c.pollAt
+	}
+	if now.Sub(c.changed) > c.ttl+c.late || c.wantsIt(now) {
+		c.changed = now // one claim per timeout
+		return Claim, c.pollAt
+	}
+	return Wait, c.pollAt
+}
+
+// preferAfter is how many TTLs the preferred controller must have been steady before it takes over from another.
+const preferAfter = 10
+
+// wantsIt: the preferred controller, steady for long, leads although another does.
+func (c *Core) wantsIt(now events.Instant) bool {
+	return c.prefer && c.holder != "" && now.Sub(c.steady) > preferAfter*c.ttl
+}
+
+// Polled takes the answer to a poll: last sequences, and who holds the term. They may be stale: a claim is a compare-and-set.
+func (c *Core) Polled(now events.Instant, epoch, lease events.Seq, holder string) {
+	if epoch != c.epoch || lease != c.lease {
+		c.epoch, c.lease, c.changed = epoch, lease, now
+	}
+	c.holder = holder
+}
+
+// PollFailed takes a poll without an answer: nothing is known, nothing is claimed on it.
+func (c *Core) PollFailed(now events.Instant) { c.changed, c.steady = now, now }
+
+// Claimed takes a claim that was stored at seq; sent is when it left. Trust counts from then, never from the answer.
+func (c *Core) Claimed(sent events.Instant, seq events.Seq) {
+	c.term, c.epoch, c.until, c.renewAt = seq, seq, sent.Add(c.ttl*8/10), sent
+}
+
+// Renewed takes a renewal that was stored.
+func (c *Core) Renewed(sent events.Instant) {
+	if c.term != 0 {
+		c.until = sent.Add(c.ttl * 8 / 10)
+	}
+}
+
+// Lost ends the term: fenced, or an answer that never came. The next claim waits for a timeout again.
+func (c *Core) Lost(now events.Instant) {
+	c.term, c.changed, c.steady, c.until = 0, now, now, 0
+}
