@@ -1,0 +1,215 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// Agent is agent.yaml, which the guard of the same host reads too.
+type Agent struct {
+	Region   string
+	Name     string // default: the host's name
+	Hub      []Server
+	Key      SecretFile // seed of the nkey to connect with; empty = none
+	TLS      TLS
+	Peers    string // host:port other regions' agents and controllers dial; empty = not to be sighted, and no promises
+	Metrics  string // host:port to serve /metrics and /healthz on; empty = none
+	Fence    Fence
+	State    string    // directory of the ledger and of the guard's socket
+	Profile  string    // of durations; fleet-wide, so the same everywhere
+	Clusters []Cluster // sorted by name
+}
+
+// Fence is how an agent's clusters are fenced.
+type Fence struct {
+	Freeze string // auto = cgroup where the guard has the server's, else sigstop
+}
+
+// Cluster is one cluster an agent cares for.
+type Cluster struct {
+	Name     string
+	Postgres *Postgres
+}
+
+// Postgres is how to find and reach one PostgreSQL server.
+type Postgres struct {
+	Unit        string     // systemd unit that runs it; empty = run by pg_ctl
+	Data        string     // data directory; empty = the unit's
+	Bin         string     // directory of pg_ctl and its like; empty = found by version
+	User        string     // OS user that owns the server
+	DSN         SecretFile // how to connect for probes; empty = the local socket
+	Advertise   string     // host:port under which clients and peers reach it; empty = found
+	RebuildRate int64      // bytes per second of a base backup; 0 = no limit
+	Replication Replication
+}
+
+// Replication is who a standby connects as.
+type Replication struct {
+	User     string
+	Password SecretFile // empty = none: trust, or a certificate
+}
+
+// The defaults of an agent.
+const (
+	DefaultState           = "/var/lib/switchback/agent"
+	DefaultUser            = "postgres"
+	DefaultReplicationUser = "switchback"
+)
+
+// Ledger is the file of the agent's ledger.
+func (a *Agent) Ledger() string { return filepath.Join(a.State, "ledger.json") }
+
+// GuardSocket is the Unix socket between an agent and its guard.
+func (a *Agent) GuardSocket() string { return filepath.Join(a.State, "guard.sock") }
+
+// GuardHandover is the file in which a guard that stops leaves its deadlines to the next one.
+func (a *Agent) GuardHandover() string { return filepath.Join(a.State, "guard.handover") }
+
+// LoadAgent reads and checks an agent's file. The error is Problems, or says why the file can't be read.
+func LoadAgent(path string) (*Agent, error) { return load(path, ParseAgent) }
+
+// ParseAgent reads and checks the text of an agent's file; file is its name in errors.
+func ParseAgent(file string, data []byte) (*Agent, error) {
+	var a Agent
+	if err := read(file, data, a.read); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(a.Clusters, func(x, y Cluster) int { return cmp.Compare(x.Name, y.Name) })
+	return &a, nil
+}
+
+func (a *Agent) read(o *object) {
+	a.Region, a.Name = o.must("region", "the region of this host").name("region"), o.hostName()
+	a.Hub = o.must("hub", "region: URL for each hub server, or a list of URLs").servers()
+	o.get("identity").object(func(o *object) {
+		a.Key = o.get("key").secret()
+		cert, key, ca := o.get("cert"), o.get("cert_key"), o.get("ca")
+		a.TLS = TLS{cert.file(""), key.secret(), ca.file("")}
+		if n := count(cert, key, ca); n != 0 && n != 3 {
+			o.problem("has only some of cert, cert_key and ca: want all three, or none")
+		}
+	})
+	o.get("listen").object(func(o *object) {
+		a.Peers, a.Metrics = o.get("peers").address(true), o.get("metrics").address(false)
+	})
+	o.get("fence").object(func(o *object) {
+		a.Fence.Freeze = word(o.get("freeze"), "", "auto", "cgroup", "sigstop")
+		external, limit := o.get("external"), o.get("external_timeout")
+		external.file("")
+		limit.duration(0, time.Second, 10*time.Minute)
+		external.notYet("an external fence")
+		limit.notYet("an external fence")
+	})
+	a.Fence.Freeze = cmp.Or(a.Fence.Freeze, "auto")
+	state := o.get("state")
+	if a.State = state.file(DefaultState); len(a.GuardSocket()) > 107 {
+		state.problem("%q: the guard's socket in it would have %d characters: want at most 107", a.State, len(a.GuardSocket()))
+	}
+	a.Profile = o.get("profile").profile()
+	o.get("metrics").notYet("metrics export (where /metrics is served stands in listen.metrics)")
+	o.must("clusters", "a map of clusters by name").object(func(o *object) { o.each(a.cluster) })
+	a.checkData(o)
+}
+
+func count(vs ...value) (n int) {
+	for _, v := range vs {
+		if v.there() {
+			n++
+		}
+	}
+	return n
+}
+
+func (a *Agent) cluster(e entry) {
+	c := Cluster{Name: e.key.name("cluster")}
+	e.value.object(func(o *object) {
+		pg := o.get("postgres")
+		pg.object(func(o *object) { c.Postgres = postgres(o) })
+		for _, kind := range []events.Kind{events.KindAirflow, events.KindExec} {
+			o.get(string(kind)).notYet("kind " + string(kind))
+		}
+		if !pg.there() && len(o.entries) == 0 {
+			o.problem("says nothing of the cluster: want postgres: {unit: …} or postgres: {data: …}")
+		}
+	})
+	a.Clusters = append(a.Clusters, c)
+}
+
+func postgres(o *object) *Postgres {
+	p := Postgres{User: DefaultUser, Replication: Replication{User: DefaultReplicationUser}}
+	unit := o.get("unit")
+	p.Unit, _ = unit.text("a systemd unit, as in postgresql@15-main")
+	if strings.HasPrefix(p.Unit, "-") || strings.ContainsAny(p.Unit, "/ \t\n") {
+		unit.problem("%q: want a systemd unit, as in postgresql@15-main", p.Unit)
+	}
+	p.Data = o.get("data").file("")
+	p.Bin = o.get("bin").file("")
+	if s, ok := o.get("user").text("an OS user"); ok {
+		p.User = s
+	}
+	p.DSN = o.get("dsn_file").secret()
+	p.Advertise = o.get("advertise").address(true)
+	p.RebuildRate = o.get("rebuild_rate").size(0, "/s")
+	o.get("replication").object(func(o *object) {
+		if s, ok := o.get("user").text("a role of the database"); ok {
+			p.Replication.User = s
+		}
+		p.Replication.Password = o.get("password_file").secret()
+	})
+	if !unit.there() && !o.get("data").there() {
+		o.problem("names no server: want unit (a systemd unit) or data (a data directory)")
+	}
+	if p.User == "root" {
+		o.get("user").problem("root can't run PostgreSQL: want the user that owns the data directory")
+	}
+	return &p
+}
+
+// checkData refuses two clusters that are one server.
+func (a *Agent) checkData(o *object) {
+	used := map[string]string{}
+	for _, c := range a.Clusters {
+		if c.Postgres == nil {
+			continue
+		}
+		for _, what := range []string{"unit " + c.Postgres.Unit, "data " + c.Postgres.Data} {
+			if other, dup := used[what]; dup && !strings.HasSuffix(what, " ") {
+				o.get("clusters").problem("%s and %s have the same %s: want one cluster for each server", other, c.Name, what)
+			}
+			used[what] = c.Name
+		}
+	}
+}
+
+// hostName reads the name of a process; if it is not there, it is the host's, without its domain and with - for what a name can't hold.
+func (o *object) hostName() string {
+	v := o.get("name")
+	if v.there() {
+		return v.name("process")
+	}
+	host, err := os.Hostname()
+	n := sanitize(host)
+	if err != nil || n == "" {
+		o.problem("name is missing and the host's (%q) can't be one: want name, 1 to 63 of a-z, 0-9 and -", host)
+	}
+	return n
+}
+
+func sanitize(host string) string {
+	short, _, _ := strings.Cut(strings.ToLower(host), ".")
+	n := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, short)
+	n = strings.TrimLeft(n, "-")
+	return fmt.Sprintf("%.63s", n)
+}

@@ -1,0 +1,63 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What this version reads but does not do. Each is checked for its shape, then refused: it must never be ignored in silence.
+
+// failback reads {mode, schedule}. Manual is what this version does anyway.
+func (f *fleet) failback(o *object) {
+	mode := o.get("mode")
+	if w := word(mode, "manual", "manual", "schedule", "auto"); w != "manual" {
+		mode.notYet("mode " + w)
+	}
+	o.get("schedule").object(schedule("schedule"))
+}
+
+// schedule reads {cron, zone, for}.
+func schedule(what string) func(*object) {
+	return func(o *object) {
+		cron := o.must("cron", `five fields, as in "0 3 * * 6"`)
+		if s, ok := cron.text(`five fields, as in "0 3 * * 6"`); ok && (len(strings.Fields(s)) != 5 || strings.Contains(s, "=")) {
+			cron.problem(`%q: want five fields, as in "0 3 * * 6", and the zone in zone`, s)
+		}
+		zone := o.get("zone")
+		if s, ok := zone.text("a time zone, as in Europe/Helsinki"); ok {
+			if _, err := time.LoadLocation(s); err != nil {
+				zone.problem("%q is not a time zone: want one like UTC or Europe/Helsinki", s)
+			}
+		}
+		o.get("for").duration(0, time.Minute, 24*time.Hour)
+		o.notYet(what)
+	}
+}
+
+// tasks reads what a workflow's group says about its task instances.
+func tasks(o *object) {
+	word(o.get("retry"), "", "safe", "all", "none")
+	rate := o.get("rate")
+	if s, ok := rate.text("a rate, as in 20/s"); ok {
+		number, found := strings.CutSuffix(s, "/s")
+		if n, err := strconv.ParseFloat(number, 64); !found || err != nil || !(n > 0) {
+			rate.problem("%q: want a rate, as in 20/s", s)
+		}
+	}
+	for _, key := range []string{"never", "ask"} {
+		o.get(key).list(func(v value) { v.text("a tag") })
+	}
+}
+
+// notifier reads one way to tell people.
+func (f *fleet) notifier(e entry) {
+	f.notifiers = append(f.notifiers, e.key.name("notifier"))
+	e.value.object(func(o *object) {
+		o.must("webhook", "{url_file, hmac_file}").object(func(o *object) {
+			o.must("url_file", "the path of a file").secret()
+			o.get("hmac_file").secret()
+		})
+	})
+	e.key.notYet("a notifier")
+}
