@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/freezer/freezertest"
 )
 
 func TestFreezeThawKill(t *testing.T) {
 	t.Parallel()
 	fences := map[string]string{"sigstop": ""}
-	for version, dir := range cgroupsHere("freeze") {
+	for version, dir := range freezertest.Cgroups("freeze") {
 		fences["cgroup "+version] = dir
 	}
 	if len(fences) < 3 {
@@ -32,9 +33,9 @@ func TestFreezeThawKill(t *testing.T) {
 			if dir != "" {
 				want, groups = ByCgroup, []string{dir}
 			}
-			tree := churn(t, groups...)
+			tree := freezertest.Churn(t, groups...)
 			if dir != "" {
-				enterCgroup(t, tree, dir)
+				freezertest.EnterCgroup(t, dir, pidsOf(t, tree))
 				tree.Cgroup = dir
 			}
 			freezeThawKill(t, tree, want)
@@ -42,37 +43,47 @@ func TestFreezeThawKill(t *testing.T) {
 	}
 }
 
+func pidsOf(t *testing.T, tree driver.Tree) func() []int {
+	return func() []int {
+		p, err := Find(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.PIDs()
+	}
+}
+
 func freezeThawKill(t *testing.T, tree driver.Tree, want How) {
 	for range 3 {
 		for range 2 { // again is as good
-			o, err := Freeze(limit(t), tree)
+			o, err := Freeze(freezertest.Limit(t), tree)
 			if err != nil || o.How != want || o.Processes < 3 {
 				t.Fatalf("freeze: %+v, %v; want %s of 3 or more", o, err, want)
 			}
 		}
-		still(t, tree)
+		freezertest.Still(t, tree)
 		if pids, err := Verify(tree); err != nil || len(pids) > 0 {
 			t.Fatalf("verify: %v run, %v", pids, err)
 		}
-		if o, err := Thaw(limit(t), tree); err != nil || o.How != want {
+		if o, err := Thaw(freezertest.Limit(t), tree); err != nil || o.How != want {
 			t.Fatalf("thaw: %+v, %v", o, err)
 		}
-		moving(t, tree)
+		freezertest.Moving(t, tree)
 	}
-	if _, err := Freeze(limit(t), tree); err != nil {
+	if _, err := Freeze(freezertest.Limit(t), tree); err != nil {
 		t.Fatal(err)
 	}
 	p, err := Find(tree)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := lines(t, tree)
+	before := freezertest.Lines(t, tree)
 	for range 2 {
-		if o, err := Kill(limit(t), tree); err != nil {
+		if o, err := Kill(freezertest.Limit(t), tree); err != nil {
 			t.Fatalf("kill: %+v, %v", o, err)
 		}
 	}
-	if lines(t, tree) != before {
+	if freezertest.Lines(t, tree) != before {
 		t.Error("a frozen tree wrote while it was killed")
 	}
 	for _, q := range p.All {
@@ -86,7 +97,7 @@ func freezeThawKill(t *testing.T, tree driver.Tree, want How) {
 		}
 	}
 	wantSignalFile(t, tree)
-	if o, err := Freeze(limit(t), tree); err != nil || o.How != ByNothing {
+	if o, err := Freeze(freezertest.Limit(t), tree); err != nil || o.How != ByNothing {
 		t.Errorf("freeze of nothing: %+v, %v", o, err)
 	}
 }
@@ -104,20 +115,20 @@ func wantSignalFile(t *testing.T, tree driver.Tree) {
 
 func TestKillOfARunningTree(t *testing.T) {
 	t.Parallel()
-	tree := churn(t)
-	o, err := Kill(limit(t), tree)
+	tree := freezertest.Churn(t)
+	o, err := Kill(freezertest.Limit(t), tree)
 	if err != nil || o.Processes < 3 {
 		t.Fatalf("kill: %+v, %v", o, err)
 	}
-	still(t, tree)
+	freezertest.Still(t, tree)
 	wantSignalFile(t, tree)
 }
 
 func TestKillPlacesTheSignalFileOfAStoppedServer(t *testing.T) {
 	t.Parallel()
-	dir := home(t)
+	dir := freezertest.Home(t)
 	tree := driver.Tree{PIDFile: filepath.Join(dir, "pid"), Match: dir, Signal: filepath.Join(dir, "standby.signal")}
-	if _, err := Kill(limit(t), tree); err != nil {
+	if _, err := Kill(freezertest.Limit(t), tree); err != nil {
 		t.Fatal(err)
 	}
 	wantSignalFile(t, tree)
@@ -125,18 +136,18 @@ func TestKillPlacesTheSignalFileOfAStoppedServer(t *testing.T) {
 
 func TestKillWithoutItsSignalFileKillsAndSaysSo(t *testing.T) {
 	t.Parallel()
-	tree := churn(t)
+	tree := freezertest.Churn(t)
 	tree.Signal = filepath.Join(filepath.Dir(tree.Signal), "missing", "standby.signal")
-	_, err := Kill(limit(t), tree)
+	_, err := Kill(freezertest.Limit(t), tree)
 	if err == nil || !strings.Contains(err.Error(), "without its signal file") {
 		t.Fatalf("kill: %v; want the missing signal file named", err)
 	}
-	still(t, tree)
+	freezertest.Still(t, tree)
 }
 
 func TestKillNeverFollowsALinkAsSignalFile(t *testing.T) {
 	t.Parallel()
-	dir := home(t)
+	dir := freezertest.Home(t)
 	target := filepath.Join(t.TempDir(), "target")
 	if err := os.Symlink(target, filepath.Join(dir, "standby.signal")); err != nil {
 		t.Fatal(err)
@@ -156,24 +167,24 @@ func TestKillWantsThePortClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	tree := churn(t)
+	tree := freezertest.Churn(t)
 	tree.Address = l.Addr().String()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if _, err := Kill(ctx, tree); err == nil || !strings.Contains(err.Error(), tree.Address) {
 		t.Fatalf("kill: %v; want the open port named", err)
 	}
-	still(t, tree)
+	freezertest.Still(t, tree)
 	_ = l.Close()
-	if _, err := Kill(limit(t), tree); err != nil {
+	if _, err := Kill(freezertest.Limit(t), tree); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestVerifyFindsWhatMoves(t *testing.T) {
 	t.Parallel()
-	tree := churn(t)
-	if _, err := Freeze(limit(t), tree); err != nil {
+	tree := freezertest.Churn(t)
+	if _, err := Freeze(freezertest.Limit(t), tree); err != nil {
 		t.Fatal(err)
 	}
 	p, err := Find(tree)
@@ -188,7 +199,7 @@ func TestVerifyFindsWhatMoves(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "verify names the two that move, and not the parent", func() bool {
+	freezertest.Eventually(t, "verify names the two that move, and not the parent", func() bool {
 		pids, err := Verify(tree)
 		return err == nil && len(pids) >= 2 && !slices.Contains(pids, p.Parent)
 	})
@@ -196,16 +207,16 @@ func TestVerifyFindsWhatMoves(t *testing.T) {
 
 func TestRecycledPidIsNeverTouched(t *testing.T) {
 	t.Parallel()
-	dir := home(t)
-	stranger := run(t, "/", "sleep", "60")
+	dir := freezertest.Home(t)
+	stranger := freezertest.Run(t, "/", "sleep", "60")
 	tree := driver.Tree{PIDFile: filepath.Join(dir, "pid"), Match: dir}
 	if err := os.WriteFile(tree.PIDFile, []byte(strconv.Itoa(stranger.Process.Pid)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if o, err := Freeze(limit(t), tree); err != nil || o.How != ByNothing {
+	if o, err := Freeze(freezertest.Limit(t), tree); err != nil || o.How != ByNothing {
 		t.Fatalf("freeze: %+v, %v", o, err)
 	}
-	if o, err := Kill(limit(t), tree); err != nil || o.Processes != 0 {
+	if o, err := Kill(freezertest.Limit(t), tree); err != nil || o.Processes != 0 {
 		t.Fatalf("kill: %+v, %v", o, err)
 	}
 	if p, err := readProcess(strconv.Itoa(stranger.Process.Pid)); err != nil || p.State != 'S' {
@@ -231,7 +242,7 @@ func TestTreesThatCantBeHeld(t *testing.T) {
 		own:            {PIDFile: own, Match: "init"},
 	} {
 		for what, err := range map[string]error{
-			"freeze": second(Freeze(limit(t), tree)), "thaw": second(Thaw(limit(t), tree)), "kill": second(Kill(limit(t), tree)), "verify": second(Verify(tree)),
+			"freeze": second(Freeze(freezertest.Limit(t), tree)), "thaw": second(Thaw(freezertest.Limit(t), tree)), "kill": second(Kill(freezertest.Limit(t), tree)), "verify": second(Verify(tree)),
 		} {
 			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s of %+v: %v; want an error with %q", what, tree, err, name)
@@ -244,15 +255,15 @@ func second[T any](_ T, err error) error { return err }
 
 // Not parallel: it moves this process about, and what others start meanwhile would be born there.
 func TestOwnCgroupIsRefused(t *testing.T) {
-	tree := churn(t)
+	tree := freezertest.Churn(t)
 	tree.Cgroup = "/sys/fs/cgroup" // holds everybody; a root is never one
-	o, err := Freeze(limit(t), tree)
+	o, err := Freeze(freezertest.Limit(t), tree)
 	if err != nil || o.How != BySignal || o.NoCgroup == "" {
 		t.Fatalf("freeze: %+v, %v; want sigstop, and why", o, err)
 	}
-	for version, dir := range cgroupsHere("own") {
-		_ = home(t, dir) // removes it
-		child := run(t, "/", "sleep", "60")
+	for version, dir := range freezertest.Cgroups("own") {
+		_ = freezertest.Home(t, dir) // removes it
+		child := freezertest.Run(t, "/", "sleep", "60")
 		for _, pid := range []int{child.Process.Pid, os.Getpid()} {
 			from := ownGroup(t, version)
 			if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
@@ -261,10 +272,10 @@ func TestOwnCgroupIsRefused(t *testing.T) {
 			defer func() { _ = os.WriteFile(filepath.Join(from, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0) }()
 		}
 		tree.Cgroup = dir
-		if o, err := Freeze(limit(t), tree); err != nil || o.How != BySignal || !strings.Contains(o.NoCgroup, "holds the guard itself") {
+		if o, err := Freeze(freezertest.Limit(t), tree); err != nil || o.How != BySignal || !strings.Contains(o.NoCgroup, "holds the guard itself") {
 			t.Errorf("%s: freeze: %+v, %v; want sigstop, and why", version, o, err)
 		}
-		if o, err := Freeze(limit(t), driver.Tree{Cgroup: dir}); err == nil {
+		if o, err := Freeze(freezertest.Limit(t), driver.Tree{Cgroup: dir}); err == nil {
 			t.Errorf("%s: freeze without a pid file: %+v; want an error", version, o)
 		}
 	}
@@ -297,39 +308,39 @@ func ownGroup(t *testing.T, version string) string {
 // A process asleep in the kernel never turns T. A frozen cgroup of version 1, which the tree does not name, shows its processes so.
 func TestAsleepInTheKernelCountsAsStopped(t *testing.T) {
 	t.Parallel()
-	dir, ok := cgroupsHere("asleep")["v1"]
+	dir, ok := freezertest.Cgroups("asleep")["v1"]
 	if !ok {
 		t.Skip("needs a writable cgroup v1 freezer to make a process in state D")
 	}
-	tree := churn(t, dir)
-	enterCgroup(t, tree, dir)
+	tree := freezertest.Churn(t, dir)
+	freezertest.EnterCgroup(t, dir, pidsOf(t, tree))
 	if err := cgroupAt(dir).set(true); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all are in D", func() bool {
+	freezertest.Eventually(t, "all are in D", func() bool {
 		p, err := Find(tree)
 		return err == nil && !slices.ContainsFunc(p.All, func(q Process) bool { return q.State != 'D' })
 	})
 	if pids, err := Verify(tree); err != nil || len(pids) < 3 {
 		t.Fatalf("verify: %v, %v; want all: no SIGSTOP is pending yet", pids, err)
 	}
-	o, err := Freeze(limit(t), tree)
+	o, err := Freeze(freezertest.Limit(t), tree)
 	if err != nil || o.How != BySignal {
 		t.Fatalf("freeze: %+v, %v", o, err)
 	}
 	if err := cgroupAt(dir).set(false); err != nil {
 		t.Fatal(err)
 	}
-	still(t, tree)
-	if _, err := Thaw(limit(t), tree); err != nil {
+	freezertest.Still(t, tree)
+	if _, err := Thaw(freezertest.Limit(t), tree); err != nil {
 		t.Fatal(err)
 	}
-	moving(t, tree)
+	freezertest.Moving(t, tree)
 }
 
 func TestThreadsAreAllStopped(t *testing.T) {
 	t.Parallel()
-	dir := home(t)
+	dir := freezertest.Home(t)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -342,28 +353,28 @@ func TestThreadsAreAllStopped(t *testing.T) {
 	if err := os.WriteFile(bin, self, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c := run(t, dir, bin, spin)
+	c := freezertest.Run(t, dir, bin, spin)
 	tree := driver.Tree{PIDFile: filepath.Join(dir, "pid"), Match: dir}
 	if err := os.WriteFile(tree.PIDFile, []byte(strconv.Itoa(c.Process.Pid)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it has several threads", func() bool {
+	freezertest.Eventually(t, "it has several threads", func() bool {
 		p, err := readProcess(strconv.Itoa(c.Process.Pid))
 		return err == nil && p.Threads > 2
 	})
-	if o, err := Freeze(limit(t), tree); err != nil || o.Processes != 1 {
+	if o, err := Freeze(freezertest.Limit(t), tree); err != nil || o.Processes != 1 {
 		t.Fatalf("freeze: %+v, %v", o, err)
 	}
 	if pids, err := Verify(tree); err != nil || len(pids) != 0 {
 		t.Fatalf("verify: %v, %v", pids, err)
 	}
-	if _, err := Thaw(limit(t), tree); err != nil {
+	if _, err := Thaw(freezertest.Limit(t), tree); err != nil {
 		t.Fatal(err)
 	}
 	if pids, err := Verify(tree); err != nil || len(pids) != 1 {
 		t.Fatalf("verify of a thawed one: %v, %v", pids, err)
 	}
-	if _, err := Kill(limit(t), tree); err != nil {
+	if _, err := Kill(freezertest.Limit(t), tree); err != nil {
 		t.Fatal(err)
 	}
 }

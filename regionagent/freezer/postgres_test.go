@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/freezer/freezertest"
 )
 
 // postgres is a real server with its tree.
@@ -45,7 +46,7 @@ func binaries(t *testing.T) string {
 
 func startPostgres(t *testing.T, cgroups ...string) *postgres {
 	t.Helper()
-	bin, dir := binaries(t), home(t, cgroups...)
+	bin, dir := binaries(t), freezertest.Home(t, cgroups...)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +70,7 @@ func (p *postgres) command(t *testing.T, name string, args ...string) {
 	t.Helper()
 	c := exec.Command(filepath.Join(p.bin, name), args...)
 	c.Dir = p.dir
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: serverUser(t)}
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: freezertest.ServerUser(t)}
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
 	if err := c.Run(); err != nil {
@@ -79,8 +80,8 @@ func (p *postgres) command(t *testing.T, name string, args ...string) {
 
 func (p *postgres) start(t *testing.T) {
 	t.Helper()
-	run(t, p.dir, filepath.Join(p.bin, "postgres"), "-D", p.dir)
-	eventually(t, "the server answers", func() bool {
+	freezertest.Run(t, p.dir, filepath.Join(p.bin, "postgres"), "-D", p.dir)
+	freezertest.Eventually(t, "the server answers", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		c, err := pgx.Connect(ctx, p.url)
@@ -127,7 +128,7 @@ func (p *postgres) load(t *testing.T, ctx context.Context, n int) *load {
 			}
 		}()
 	}
-	eventually(t, "the load runs", func() bool { return w.acks.Load() > int64(10*n) })
+	freezertest.Eventually(t, "the load runs", func() bool { return w.acks.Load() > int64(10*n) })
 	return w
 }
 
@@ -135,7 +136,7 @@ func (p *postgres) load(t *testing.T, ctx context.Context, n int) *load {
 func (w *load) frozenFor(t *testing.T, d time.Duration) {
 	t.Helper()
 	last, since := w.acks.Load(), time.Now()
-	eventually(t, "the sockets are read empty", func() bool {
+	freezertest.Eventually(t, "the sockets are read empty", func() bool {
 		if now := w.acks.Load(); now != last {
 			last, since = now, time.Now()
 		}
@@ -151,7 +152,7 @@ func (w *load) frozenFor(t *testing.T, d time.Duration) {
 func TestPostgresFrozenThawedKilled(t *testing.T) {
 	t.Parallel()
 	fences := map[string]string{"sigstop": ""}
-	for version, dir := range cgroupsHere("postgres") {
+	for version, dir := range freezertest.Cgroups("postgres") {
 		fences["cgroup "+version] = dir
 	}
 	for name, dir := range fences {
@@ -162,7 +163,7 @@ func TestPostgresFrozenThawedKilled(t *testing.T) {
 				p = startPostgres(t)
 			} else {
 				p = startPostgres(t, dir)
-				enterCgroup(t, p.tree, dir)
+				freezertest.EnterCgroup(t, dir, pidsOf(t, p.tree))
 				p.tree.Cgroup = dir
 			}
 			const sessions = 20
@@ -170,27 +171,27 @@ func TestPostgresFrozenThawedKilled(t *testing.T) {
 			defer stop()
 			w := p.load(t, ctx, sessions)
 			for range 3 {
-				o, err := Freeze(limit(t), p.tree)
+				o, err := Freeze(freezertest.Limit(t), p.tree)
 				if err != nil || o.Processes < sessions {
 					t.Fatalf("freeze: %+v, %v", o, err)
 				}
 				t.Logf("%s: %d processes in %v", o.How, o.Processes, o.Took)
 				w.frozenFor(t, 300*time.Millisecond)
 				before := w.acks.Load()
-				if _, err := Thaw(limit(t), p.tree); err != nil {
+				if _, err := Thaw(freezertest.Limit(t), p.tree); err != nil {
 					t.Fatal(err)
 				}
-				eventually(t, "writes go on", func() bool { return w.acks.Load() > before+sessions })
+				freezertest.Eventually(t, "writes go on", func() bool { return w.acks.Load() > before+sessions })
 			}
 			if n := w.failed.Load(); n != 0 {
 				t.Fatalf("%d of %d sessions did not survive", n, sessions)
 			}
-			if _, err := Freeze(limit(t), p.tree); err != nil {
+			if _, err := Freeze(freezertest.Limit(t), p.tree); err != nil {
 				t.Fatal(err)
 			}
 			w.frozenFor(t, 0)
 			before := w.acks.Load()
-			if o, err := Kill(limit(t), p.tree); err != nil {
+			if o, err := Kill(freezertest.Limit(t), p.tree); err != nil {
 				t.Fatalf("kill: %+v, %v", o, err)
 			}
 			for range sessions {
@@ -222,7 +223,7 @@ func TestPostgresOrphans(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	w := p.load(t, ctx, sessions)
-	if _, err := Freeze(limit(t), p.tree); err != nil {
+	if _, err := Freeze(freezertest.Limit(t), p.tree); err != nil {
 		t.Fatal(err)
 	}
 	before, err := Find(p.tree)
@@ -232,11 +233,11 @@ func TestPostgresOrphans(t *testing.T) {
 	if err := syscall.Kill(before.Parent, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the orphans are found", func() bool {
+	freezertest.Eventually(t, "the orphans are found", func() bool {
 		p, err := Find(p.tree)
 		return err == nil && p.Parent == 0 && len(p.All) == len(before.All)-1
 	})
-	if o, err := Kill(limit(t), p.tree); err != nil || o.Processes < sessions {
+	if o, err := Kill(freezertest.Limit(t), p.tree); err != nil || o.Processes < sessions {
 		t.Fatalf("kill: %+v, %v", o, err)
 	}
 	for range sessions {

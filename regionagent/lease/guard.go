@@ -77,6 +77,13 @@ func NewGuard(d events.Durations, now events.Instant, cs []Guarded) *Guard {
 	return g
 }
 
+// Learn adds a cluster the guard did not know when it started, as NewGuard would; one it knows keeps what it has.
+func (g *Guard) Learn(c Guarded) {
+	if g.index[c.Cluster] == nil {
+		g.add(c)
+	}
+}
+
 func (g *Guard) add(c Guarded) *guarded {
 	k, known := g.index[c.Cluster]
 	if !known {

@@ -62,14 +62,14 @@ func (f *File[T]) Save(v T) error {
 	if err != nil {
 		return fmt.Errorf("save ledger: %w", err)
 	}
-	if err := replace(f.path, append(b, '\n')); err != nil {
+	if err := Replace(f.path, append(b, '\n')); err != nil {
 		return fmt.Errorf("save ledger: %w", err)
 	}
 	return nil
 }
 
-// replace puts content on disk in place of path.
-func replace(path string, content []byte) error {
+// Replace puts content on disk in place of path, whole or not at all, readable by its owner alone. One writer at a time.
+func Replace(path string, content []byte) error {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err

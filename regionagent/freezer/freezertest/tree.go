@@ -1,4 +1,5 @@
-package freezer
+// Package freezertest has the process trees on which freezing is tested: real ones, that never stand still and never outlive the test.
+package freezertest
 
 import (
 	"context"
@@ -28,14 +29,14 @@ done 2>/dev/null
 for c in $CGROUPS; do n=0; while [ -d $c ] && [ $n -lt 100 ]; do rmdir $c; n=$((n+1)); done; done 2>/dev/null
 rm -rf "$DIR"`
 
-// home makes a directory whose processes die with the test, owned by who runs servers: the user postgres if we are root.
-func home(t *testing.T, cgroups ...string) string {
+// Home makes a directory whose processes die with the test, owned by who runs servers: the user postgres if we are root.
+func Home(t *testing.T, cgroups ...string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "freezer-test-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := serverUser(t); c != nil {
+	if c := ServerUser(t); c != nil {
 		if err := os.Chown(dir, int(c.Uid), int(c.Gid)); err != nil {
 			t.Fatal(err)
 		}
@@ -64,8 +65,8 @@ func home(t *testing.T, cgroups ...string) string {
 	return dir
 }
 
-// serverUser is who runs servers when we are root; nil when we aren't.
-func serverUser(t *testing.T) *syscall.Credential {
+// ServerUser is who runs servers when we are root; nil when we aren't.
+func ServerUser(t *testing.T) *syscall.Credential {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		return nil
@@ -85,12 +86,12 @@ func serverUser(t *testing.T) *syscall.Credential {
 	return &syscall.Credential{Uid: id[0], Gid: id[1]}
 }
 
-// run starts a command in dir as the servers' user and has it reaped.
-func run(t *testing.T, dir string, name string, args ...string) *exec.Cmd {
+// Run starts a command in dir as the servers' user and has it reaped.
+func Run(t *testing.T, dir string, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.Command(name, args...)
 	c.Dir = dir
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: serverUser(t), Setsid: true}
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: ServerUser(t), Setsid: true}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -100,20 +101,21 @@ func run(t *testing.T, dir string, name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// churn is a tree that never stands still: two children that write a line after another, and a parent that forks all the time.
-func churn(t *testing.T, cgroups ...string) driver.Tree {
+// Churn is a tree that never stands still: two children that write a line after another, and a parent that forks all the time.
+func Churn(t *testing.T, cgroups ...string) driver.Tree {
 	t.Helper()
-	dir := home(t, cgroups...)
-	c := run(t, dir, "/bin/sh", "-c", `for i in 1 2; do (while :; do echo x >> lines; done) & done; while :; do /bin/true; done`, dir)
+	dir := Home(t, cgroups...)
+	c := Run(t, dir, "/bin/sh", "-c", `for i in 1 2; do (while :; do echo x >> lines; done) & done; while :; do /bin/true; done`, dir)
 	tree := driver.Tree{PIDFile: filepath.Join(dir, "pid"), Match: dir, Signal: filepath.Join(dir, "standby.signal")}
 	if err := os.WriteFile(tree.PIDFile, []byte(strconv.Itoa(c.Process.Pid)+"\nrest\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	moving(t, tree)
+	Moving(t, tree)
 	return tree
 }
 
-func lines(t *testing.T, tree driver.Tree) int64 {
+// Lines is how much a Churn has written.
+func Lines(t *testing.T, tree driver.Tree) int64 {
 	t.Helper()
 	st, err := os.Stat(filepath.Join(filepath.Dir(tree.PIDFile), "lines"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -124,25 +126,26 @@ func lines(t *testing.T, tree driver.Tree) int64 {
 	return st.Size()
 }
 
-// moving waits until the tree writes.
-func moving(t *testing.T, tree driver.Tree) {
+// Moving waits until the tree writes.
+func Moving(t *testing.T, tree driver.Tree) {
 	t.Helper()
-	before := lines(t, tree)
-	eventually(t, "the tree writes", func() bool { return lines(t, tree) > before })
+	before := Lines(t, tree)
+	Eventually(t, "the tree writes", func() bool { return Lines(t, tree) > before })
 }
 
-// still fails if the tree writes within a while.
-func still(t *testing.T, tree driver.Tree) {
+// Still fails if the tree writes within a while.
+func Still(t *testing.T, tree driver.Tree) {
 	t.Helper()
-	before := lines(t, tree)
+	before := Lines(t, tree)
 	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); <-time.After(time.Millisecond) {
-		if now := lines(t, tree); now != before {
+		if now := Lines(t, tree); now != before {
 			t.Fatalf("%d bytes were written by a frozen tree", now-before)
 		}
 	}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
+// Eventually waits until something is so.
+func Eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); <-time.After(2 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -151,14 +154,15 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func limit(t *testing.T) context.Context {
+// Limit is a context that ends before anybody loses patience.
+func Limit(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// cgroupsHere returns the writable freezer of each version on this host, for a new group of the given name.
-func cgroupsHere(name string) map[string]string {
+// Cgroups returns the writable freezer of each version on this host, for a new group of the given name.
+func Cgroups(name string) map[string]string {
 	out := map[string]string{}
 	for version, places := range map[string][]string{
 		"v1": {"/sys/fs/cgroup/freezer"}, "v2": {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"},
@@ -168,7 +172,7 @@ func cgroupsHere(name string) map[string]string {
 			if os.Mkdir(dir, 0o755) != nil {
 				continue
 			}
-			if cgroupAt(dir) != nil {
+			if exists(filepath.Join(dir, "cgroup.freeze")) || exists(filepath.Join(dir, "freezer.state")) {
 				out[version] = dir
 			}
 			_ = os.Remove(dir)
@@ -177,16 +181,12 @@ func cgroupsHere(name string) map[string]string {
 	return out
 }
 
-// enterCgroup moves a whole tree into a cgroup.
-func enterCgroup(t *testing.T, tree driver.Tree, dir string) {
+// EnterCgroup moves a whole tree into a cgroup; pids finds the tree.
+func EnterCgroup(t *testing.T, dir string, pids func() []int) {
 	t.Helper()
-	eventually(t, "the tree is in the cgroup", func() bool {
-		p, err := Find(tree)
-		if err != nil {
-			t.Fatal(err)
-		}
+	Eventually(t, "the tree is in the cgroup", func() bool {
 		out := 0
-		for _, pid := range p.PIDs() {
+		for _, pid := range pids() {
 			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 			if err != nil || strings.Contains(string(b), "/"+filepath.Base(dir)+"\n") {
 				continue
@@ -196,4 +196,9 @@ func enterCgroup(t *testing.T, tree driver.Tree, dir string) {
 		}
 		return out == 0
 	})
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
