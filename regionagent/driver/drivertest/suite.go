@@ -49,6 +49,7 @@ func (s *suite) frozen() {
 }
 
 func (s *suite) killed() {
+	s.do(s.active, driver.Action{Verb: driver.Start}, events.AlreadyDone) // from here on the driver vouches for its log
 	s.write(s.active)
 	before := s.untilServer(s.active, events.ServerWritable)
 	s.must(s.active.Kill())

@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// control is what pg_controldata says of a data directory.
+type control struct {
+	state       string
+	systemID    string
+	checkpoint  events.LSN // START of the latest checkpoint record
+	timeline    uint32     // of that checkpoint: the old one until a promoted server has checkpointed
+	minRecovery events.LSN
+	minTimeline uint32
+	block, seg  uint64 // WAL block and segment sizes in bytes
+}
+
+// The control file's states that decide something.
+const (
+	shutDown           = "shut down"
+	shutDownInRecovery = "shut down in recovery"
+	inArchiveRecovery  = "in archive recovery"
+)
+
+func (c control) clean() bool { return c.state == shutDown || c.state == shutDownInRecovery }
+
+// standby reports whether the data was last run as a standby: its log may be somebody else's.
+func (c control) standby() bool { return c.state == shutDownInRecovery || c.state == inArchiveRecovery }
+
+// tip is the newest timeline the control file knows of.
+func (c control) tip() uint32 { return max(c.timeline, c.minTimeline) }
+
+func (d *Driver) control(ctx context.Context) (control, error) {
+	out, err := d.tool(ctx, "pg_controldata", "-D", d.cfg.Data)
+	if err != nil {
+		return control{}, err
+	}
+	return parseControl(out)
+}
+
+func parseControl(out string) (control, error) {
+	field := map[string]string{}
+	for line := range strings.Lines(out) {
+		if k, v, ok := strings.Cut(line, ":"); ok {
+			field[k] = strings.TrimSpace(v)
+		}
+	}
+	var first error
+	number := func(k string, bits int) uint64 {
+		n, err := strconv.ParseUint(field[k], 10, bits)
+		if err != nil && first == nil {
+			first = fmt.Errorf("read pg_controldata: %s is %q: want a number", k, field[k])
+		}
+		return n
+	}
+	lsn := func(k string) events.LSN {
+		l, err := events.ParseLSN(field[k])
+		if err != nil && first == nil {
+			first = fmt.Errorf("read pg_controldata: %s: %w", k, err)
+		}
+		return l
+	}
+	c := control{
+		state: field["Database cluster state"], systemID: field["Database system identifier"],
+		checkpoint: lsn("Latest checkpoint location"), timeline: uint32(number("Latest checkpoint's TimeLineID", 32)),
+		minRecovery: lsn("Minimum recovery ending location"), minTimeline: uint32(number("Min recovery ending loc's timeline", 32)),
+		block: number("WAL block size", 64), seg: number("Bytes per WAL segment", 64),
+	}
+	if first == nil && (c.state == "" || c.block == 0 || c.seg < c.block) {
+		first = fmt.Errorf("read pg_controldata: no state or sizes in its answer")
+	}
+	return c, first
+}
+
+var shutdownRecord = regexp.MustCompile(`len \(rec/tot\):\s*\d+/\s*(\d+),.* lsn: ([0-9A-F]+/[0-9A-F]+),.* desc: CHECKPOINT_SHUTDOWN`)
+
+// shutdownEnd is the END of the shutdown checkpoint record, where the log ends: the control file has only its start (facts: L is the START
+// of the record, measured L=0/4000028, received 0/40000A0).
+func (d *Driver) shutdownEnd(ctx context.Context, c control) (events.LSN, error) {
+	out, err := d.tool(ctx, "pg_waldump", "-p", filepath.Join(d.cfg.Data, "pg_wal"), "-t", strconv.FormatUint(uint64(c.timeline), 10), "-s", c.checkpoint.String(), "-n", "1")
+	if err != nil {
+		return 0, err
+	}
+	m := shutdownRecord.FindStringSubmatch(out)
+	if m == nil {
+		return 0, fmt.Errorf("read record at %v: want a shutdown checkpoint, found %q", c.checkpoint, strings.TrimSpace(out))
+	}
+	if at, err := events.ParseLSN(m[2]); err != nil || at != c.checkpoint {
+		return 0, fmt.Errorf("read record at %v: pg_waldump showed the one at %s", c.checkpoint, m[2])
+	}
+	total, err := strconv.ParseUint(m[1], 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("read record at %v: length %q: %w", c.checkpoint, m[1], err)
+	}
+	return recordEnd(c.checkpoint, total, c.block, c.seg), nil
+}
+
+// recordEnd is where a record ends as PostgreSQL counts it: aligned to 8 bytes, and past the header of every page it runs into (24 bytes,
+// 40 on the first page of a segment).
+func recordEnd(start events.LSN, total, block, seg uint64) events.LSN {
+	pos, left := uint64(start), total
+	for {
+		room := block - pos%block
+		if left <= room {
+			return events.LSN(pos + min((left+7)&^7, room))
+		}
+		pos, left = pos+room, left-room
+		if pos%seg == 0 {
+			pos += 40
+		} else {
+			pos += 24
+		}
+	}
+}
+
+// Delivered reports whether a standby that replayed up to `replayed` holds everything of a server whose clean stop answered with `stop`. The
+// stop's LSN is the end of the shutdown checkpoint, so reaching it is enough; of the START of that record, as the control file has it, the
+// standby must be strictly past. Unknown (0) on either side is never delivered: a clean stop proves nothing by itself (facts: frozen
+// walreceiver).
+func Delivered(stop, replayed events.LSN) bool { return stop != 0 && replayed >= stop }
+
+// Lost is how many bytes of log a promotion at `promoted` leaves behind of what the old active is known to have `written`; a lower bound
+// unless written is where its log ended. Unknown on either side: not known.
+func Lost(written, promoted events.LSN) events.Loss {
+	if written == 0 || promoted == 0 {
+		return events.Loss{}
+	}
+	return events.Loss{Known: true, Bytes: int64(max(written, promoted) - promoted)}
+}

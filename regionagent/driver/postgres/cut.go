@@ -1,0 +1,152 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// cut ends the WAL receiver for good: no upstream, no archive, also after a restart. It answers once the receiver is gone and all that was
+// received is replayed, with both positions; from then on the LSN stands.
+func (d *Driver) cut(ctx context.Context) events.Result {
+	h := d.now(ctx)
+	if r := must(h, events.ServerRecovery); r != nil {
+		return *r
+	}
+	u, there := d.upstream()
+	already := there && u.cut
+	if !there {
+		u.source = h.Upstream
+	}
+	u.cut = true
+	if _, err := d.setUpstream(u); err != nil {
+		return unknown("cut: %v", err)
+	}
+	if err := d.render(); err != nil {
+		return unknown("cut: %v", err)
+	}
+	if err := d.reload(ctx, upstreamSettings); err != nil {
+		return unknown("cut: %v", err)
+	}
+	if r := d.effective(ctx, `SELECT name || ' = ' || setting || coalesce(' from ' || sourcefile, '') FROM pg_settings WHERE name IN ('primary_conninfo', 'restore_command') AND setting <> ''`); r != nil {
+		return *r
+	}
+	r := done(already)
+	if err := d.work.use(ctx, func(c *pgx.Conn) (err error) { r.LSN, r.Replayed, err = d.drain(ctx, c); return err }); err != nil {
+		return unknown("cut: the settings are in place, but it does not stand still yet: %v", err)
+	}
+	return r
+}
+
+// effective waits until no row is left of a query for settings that are not yet as our files have them. Some that stays after the reload has
+// reached everybody is set where it wins over us.
+func (d *Driver) effective(ctx context.Context, query string, args ...any) *events.Result {
+	const reach = 3 * time.Second
+	wait, cancel := context.WithTimeout(ctx, reach)
+	defer cancel()
+	var wins string
+	err := poll(wait, fast, func() (bool, error) {
+		err := d.work.use(ctx, func(c *pgx.Conn) error {
+			rows, err := c.Query(ctx, query, args...)
+			if err != nil {
+				return err
+			}
+			all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			wins = fmt.Sprint(all)
+			if len(all) == 0 {
+				wins = ""
+			}
+			return err
+		})
+		return wins == "", err
+	})
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() == nil && wins != "":
+		r := refused("a setting wins over ours: %s; take it out of there (ALTER SYSTEM RESET, command line)", wins)
+		return &r
+	}
+	r := unknown("settings: %v", err)
+	return &r
+}
+
+// drain waits until the receiver is gone and replay has come to the end of what was received. The end may lie inside a record whose rest never
+// came, and then replay stays below it: the startup process that waits for more with nothing to come from has read it all.
+func (d *Driver) drain(ctx context.Context, c *pgx.Conn) (received, replayed events.LSN, err error) {
+	const query = `SELECT coalesce((SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'), 0),
+ coalesce((SELECT wait_event IN ('RecoveryRetrieveRetryInterval', 'RecoveryWalStream') FROM pg_stat_activity WHERE backend_type = 'startup'), false),
+ greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text, pg_last_wal_replay_lsn()::text`
+	var signalled time.Time
+	quiet := 0 // polls in a row that saw it wait at one position
+	err = poll(ctx, fast, func() (bool, error) {
+		var pid int
+		var waits bool
+		var rec, rep string
+		if err := c.QueryRow(ctx, query).Scan(&pid, &waits, &rec, &rep); err != nil {
+			return false, err
+		}
+		if pid != 0 { // one that is busy replaying asks it to end only when it next runs out of log: see to it now
+			if time.Since(signalled) > 50*time.Millisecond {
+				signalled = time.Now()
+				_ = d.signal(pid, syscall.SIGTERM) // gone already is what we want, and the next poll looks
+			}
+			quiet = 0
+			return false, nil
+		}
+		was := replayed
+		var err, err2 error
+		received, err = events.ParseLSN(rec)
+		if replayed, err2 = events.ParseLSN(rep); err != nil || err2 != nil {
+			return false, fmt.Errorf("positions %q, %q", rec, rep)
+		}
+		if waits && replayed == was {
+			quiet++
+		} else {
+			quiet = 0
+		}
+		return replayed == received && quiet > 0 || quiet >= 3, nil
+	})
+	return received, replayed, err
+}
+
+// follow undoes a cut, or follows another source; an empty source is the one it had. Whether it streams is for the probe to say.
+func (d *Driver) follow(ctx context.Context, source string) events.Result {
+	h := d.now(ctx)
+	if r := must(h, events.ServerRecovery); r != nil {
+		return *r
+	}
+	u, _ := d.upstream()
+	if source != "" {
+		if err := checkHostPort(source); err != nil {
+			return refused("source %q: want host:port (%v)", source, err)
+		}
+		u.source = source
+	}
+	if u.source == "" {
+		return refused("no source given, and none is known that it followed before")
+	}
+	u.cut = false
+	already := true
+	if old, there := d.upstream(); !there || old != u {
+		already = false
+		if err := d.pointAt(u); err != nil {
+			return unknown("follow: %v", err)
+		}
+	}
+	if err := d.render(); err != nil {
+		return unknown("follow: %v", err)
+	}
+	if err := d.reload(ctx, upstreamSettings); err != nil {
+		return unknown("follow: %v", err)
+	}
+	if r := d.effective(ctx, "SELECT 'primary_conninfo = ' || setting FROM pg_settings WHERE name = 'primary_conninfo' AND setting <> $1", d.conninfo(u.source)); r != nil {
+		return *r
+	}
+	return done(already)
+}

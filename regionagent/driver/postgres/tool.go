@@ -1,0 +1,151 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// owner is the OS user that a server runs as.
+type owner struct {
+	uid, gid uint32
+	groups   []uint32
+	home     string
+}
+
+func lookupOwner(name string) (owner, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return owner{}, wrong("user", name, "an OS user of this host (%v)", err)
+	}
+	id := func(s string) uint32 {
+		n, _ := strconv.ParseUint(s, 10, 32) // os/user gives decimal ids on every system PostgreSQL and cgroups run on
+		return uint32(n)
+	}
+	o := owner{uid: id(u.Uid), gid: id(u.Gid), home: u.HomeDir}
+	names, err := u.GroupIds()
+	if err != nil {
+		return o, fmt.Errorf("%w: look up groups of %s: %w", ErrConfig, name, err)
+	}
+	for _, g := range names {
+		o.groups = append(o.groups, id(g))
+	}
+	return o, nil
+}
+
+// tool runs one of PostgreSQL's programs as the server's owner and returns what it printed.
+func (d *Driver) tool(ctx context.Context, name string, args ...string) (string, error) {
+	return d.run(ctx, os.Geteuid() == 0, filepath.Join(d.cfg.Bin, name), args...)
+}
+
+func (d *Driver) run(ctx context.Context, asOwner bool, path string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir, cmd.WaitDelay, cmd.Env = "/", time.Second, []string{"LC_ALL=C", "HOME=" + d.owner.home}
+	for _, kv := range os.Environ() { // a PGDATA or PGPORT of whoever started the agent means another server
+		if k, _, _ := strings.Cut(kv, "="); !strings.HasPrefix(k, "LC_") && k != "HOME" && (!strings.HasPrefix(k, "PG") || k == "PG_CLUSTER_CONF_ROOT") {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	if asOwner {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: d.owner.uid, Gid: d.owner.gid, Groups: d.owner.groups}}
+	}
+	var out, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return out.String(), fmt.Errorf("run %s: %w: %s", filepath.Base(path), err, strings.TrimSpace(complaint.String()))
+	}
+	return out.String(), nil
+}
+
+// write puts a file of ours in place, whole or not at all, owned by the server's owner, and makes it durable.
+func (d *Driver) write(path, content string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".switchback-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(tmp.Name()) // gone already if all went well
+	_, err = tmp.WriteString(content)
+	if err == nil && os.Geteuid() == 0 {
+		err = tmp.Chown(int(d.owner.uid), int(d.owner.gid))
+	}
+	if err == nil {
+		err = tmp.Chmod(mode(path))
+	}
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// mode keeps the permissions of a file that is there (a site's postgresql.conf); a new one is its owner's alone.
+func mode(path string) os.FileMode {
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		return info.Mode().Perm()
+	}
+	return 0o600
+}
+
+// writeIfChanged spares the disk and says whether it wrote.
+func (d *Driver) writeIfChanged(path, content string) (bool, error) {
+	if b, err := os.ReadFile(path); err == nil && string(b) == content {
+		return false, nil
+	}
+	return true, d.write(path, content)
+}
+
+// remove deletes a file durably and says whether it was there.
+func remove(path string) (bool, error) {
+	if err := os.Remove(path); err != nil {
+		if os.IsNotExist(err) {
+			return false, nil
+		}
+		return false, fmt.Errorf("remove: %w", err)
+	}
+	return true, syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	return nil
+}
+
+// poll calls is every `every` until it says yes, fails, or ctx ends.
+func poll(ctx context.Context, every time.Duration, is func() (bool, error)) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if ok, err := is(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
