@@ -2,7 +2,6 @@ package bus
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -147,7 +146,7 @@ func (s *Store) All(name, pattern string) ([]Message, error) {
 			out = append(out, held[len(held)-1])
 		}
 	}
-	slices.SortFunc(out, func(a, b Message) int { return cmp.Compare(a.Seq, b.Seq) })
+	sortBySeq(out)
 	return out, nil
 }
 
