@@ -43,9 +43,9 @@ type guard struct {
 	Config
 	core     *lease.Guard
 	clusters map[string]*cluster
-	names    []string // in the order they became known
-	watch    boottime.Watch
-	agent    *conn // nil: none connected
+	names    []string             // in the order they became known
+	jump     func() time.Duration // by how much the clocks moved apart since the last call
+	agent    *conn                // nil: none connected
 	asked    map[uint64]events.Instant
 	n        uint64
 	nextAsk  events.Instant
@@ -76,6 +76,7 @@ func Run(ctx context.Context, c Config) error {
 func start(c Config) *guard {
 	g := &guard{
 		Config: c, clusters: map[string]*cluster{}, asked: map[uint64]events.Instant{}, inbox: make(chan inbound), results: make(chan result),
+		jump: new(boottime.Watch).Jump,
 	}
 	for _, k := range c.Clusters {
 		g.learn(k)
@@ -137,7 +138,7 @@ func (g *guard) loop(ctx context.Context) {
 }
 
 func (g *guard) checkClocks(now events.Instant) {
-	if jump := g.watch.Jump(); jump > g.Durations.Margin {
+	if jump := g.jump(); jump > g.Durations.Margin {
 		g.Log.Error("the clocks moved apart: freezing first, asking later", "by", jump)
 		g.Metrics.Jumps.Inc()
 		g.core.Jumped(now)

@@ -101,11 +101,11 @@ func Run(t *testing.T, dir string, name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// Churn is a tree that never stands still: two children that write a line after another, and a parent that forks all the time.
+// Churn is a tree that never stands still: two children that write a line after another, and all three fork all the time.
 func Churn(t *testing.T, cgroups ...string) driver.Tree {
 	t.Helper()
 	dir := Home(t, cgroups...)
-	c := Run(t, dir, "/bin/sh", "-c", `for i in 1 2; do (while :; do echo x >> lines; done) & done; while :; do /bin/true; done`, dir)
+	c := Run(t, dir, "/bin/sh", "-c", `for i in 1 2; do (while :; do echo x >> lines; sleep 0.005; done) & done; while :; do sleep 0.005; done`, dir)
 	tree := driver.Tree{PIDFile: filepath.Join(dir, "pid"), Match: dir, Signal: filepath.Join(dir, "standby.signal")}
 	if err := os.WriteFile(tree.PIDFile, []byte(strconv.Itoa(c.Process.Pid)+"\nrest\n"), 0o644); err != nil {
 		t.Fatal(err)
