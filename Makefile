@@ -1,0 +1,65 @@
+# Everything one does with this tree. `make` alone says what there is.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# A fresh clone has to build as root, as anybody, and whatever GOFLAGS the shell brought along: the version is stamped here instead of by go.
+export GOFLAGS := -buildvcs=false
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X github.com/switchback-dr/switchback/pkg/telemetry.Version=$(VERSION)
+TOOL := go tool -modfile=test/tools/tools.mod
+PURE := $(addprefix ./,$(wildcard events controller/decide controller/gate controller/rollout controller/fleet regionagent/lease))
+SEEDS ?= 300
+SEED ?=
+SCRIPT ?=
+
+.PHONY: help build check fmt vet lint generated hygiene race sim test demo bench clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/switchback
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/switchback ./cmd/switchback
+
+check: fmt vet lint generated hygiene race sim ## what a change has to pass before it is shown to anybody (under 2 minutes, warm)
+
+fmt: ## every file is gofmt's
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not gofmt's:"; echo "$$bad"; exit 1; fi
+
+vet: ## go vet
+	go vet ./...
+
+lint: ## staticcheck, the version pinned in test/tools/tools.mod
+	$(TOOL) staticcheck ./...
+
+generated: ## what is generated is what would be generated now
+	@before=$$(git status --porcelain | sha256sum; git diff | sha256sum); go generate ./...; \
+	after=$$(git status --porcelain | sha256sum; git diff | sha256sum); \
+	if [ "$$before" != "$$after" ]; then echo "go generate changed files: look at git diff, and commit them"; git status --short; exit 1; fi
+
+hygiene: ## purity, import direction, documents, sizes, words
+	go test -count=1 ./test/hygiene
+
+race: ## the pure packages under the race detector
+	go test -race $(PURE)
+
+sim: build ## simulate SEEDS=300 fleets under faults, or one: make sim SEED=7
+	bin/switchback sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+test: ## every test; installs PostgreSQL if it is missing
+	@deploy/need.sh
+	@mkdir -p bin .cache && rm -f .cache/counts
+	@go build -o bin/count ./test/tools/count
+	go test -json -count=1 -timeout 20m ./... 2>&1 | bin/count -out .cache/counts
+
+demo: build ## lose a region and see it move: make demo, or unattended: make demo SCRIPT=1
+	@deploy/need.sh
+	bin/switchback demo $(if $(SCRIPT),--script)
+
+bench: ## benchmarks of every package
+	@deploy/need.sh
+	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+clean: ## remove what was built
+	rm -rf bin .cache

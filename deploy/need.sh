@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Makes sure that PostgreSQL's programs are here: tests and the demo run real servers. It says what it does, and does nothing if they are.
+# It needs root, or a user who may sudo, only if it has to install. It leaves no server running and no cluster made.
+set -euo pipefail
+
+found() {
+  local dir
+  for dir in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/local/pgsql/bin /opt/homebrew/opt/postgresql@*/bin; do
+    [[ -x $dir/postgres && -x $dir/initdb && -x $dir/pg_basebackup ]] && return 0
+  done
+  command -v postgres >/dev/null && command -v initdb >/dev/null && command -v pg_basebackup >/dev/null
+}
+
+found && exit 0
+
+as_root=()
+if [[ $(id -u) != 0 ]]; then
+  command -v sudo >/dev/null || { echo "need.sh: PostgreSQL is missing, and neither root nor sudo is here: install postgresql (15 or newer)" >&2; exit 1; }
+  as_root=(sudo)
+fi
+
+if command -v apt-get >/dev/null; then
+  echo "need.sh: PostgreSQL is missing: installing postgresql with apt-get, without its default server"
+  # Debian makes a cluster and starts it unless told otherwise; the drop-in that tells it goes away again.
+  drop=/etc/postgresql-common/createcluster.d/switchback-need.conf
+  trap '"${as_root[@]}" rm -f "$drop"' EXIT
+  "${as_root[@]}" mkdir -p "$(dirname "$drop")"
+  echo 'create_main_cluster = false' | "${as_root[@]}" tee "$drop" >/dev/null
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql
+elif command -v dnf >/dev/null; then
+  echo "need.sh: PostgreSQL is missing: installing postgresql-server with dnf"
+  "${as_root[@]}" dnf install -y postgresql-server postgresql
+else
+  echo "need.sh: PostgreSQL is missing, and neither apt-get nor dnf is here: install postgresql (15 or newer)" >&2
+  exit 1
+fi
+
+found || { echo "need.sh: installed, but postgres, initdb and pg_basebackup are still not found" >&2; exit 1; }
