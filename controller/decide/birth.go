@@ -33,6 +33,15 @@ func (f *Facts) unreported() string {
 	return ""
 }
 
+func (f *Facts) unleased() string {
+	for i := range f.Members {
+		if c := &f.Members[i]; !c.Leased {
+			return "agent " + c.Agent.String()
+		}
+	}
+	return ""
+}
+
 func (f *Facts) writable() int {
 	n := 0
 	for i := range f.Members {

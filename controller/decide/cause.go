@@ -28,7 +28,7 @@ func (f *Facts) cause() cause {
 		return causeDown
 	case a.Fresh && a.Known && a.Health.Down > 0:
 		return causeDownUnconfirmed
-	case a.Silent == 0:
+	case a.Silent == 0 || f.Region.Verdict == events.VerdictHealthy: // silent since the region was judged last: the next judgement, within a beat, says what of
 		return causeNone
 	case f.Region.Verdict == events.VerdictOut:
 		return causeRegionOut

@@ -45,6 +45,7 @@ type Cluster struct {
 	Known       bool              // its agent's health was received since this leader watches
 	Age         time.Duration     // of the health
 	Fresh       bool              // its agent beats
+	Leased      bool              // two of its agent's lanes show beats that count
 	Silent      time.Duration     // how long its agent has been silent, 0 while it beats
 	Looked      bool              // others looked at this agent's addresses since it fell silent, and
 	Seen        string            // who sees it; empty = nobody

@@ -23,6 +23,10 @@ var moves = [...]row{
 		}, ""},
 	{"birth.not-following", "none", "another cluster does not stream from it", func(f *Facts) bool { return f.notFollowing() != "" },
 		func(f *Facts, o *Outcome) { o.Why = f.notFollowing() }, ""},
+	{"birth.wait-lease", "none", "an agent's lanes do not count yet", func(f *Facts) bool { return f.unleased() != "" },
+		func(f *Facts, o *Outcome) {
+			o.Why = f.unleased() + " has no lease yet: under care it would be frozen at once"
+		}, ""},
 	{"birth", "none", "one writable, the others stream from it", func(*Facts) bool { return true }, birth, "{group} is under care: {active} is active"},
 
 	// What operators ask.

@@ -46,3 +46,52 @@ func LossText(l *events.Loss) string {
 	}
 	return fmt.Sprintf("at least %d B by its last word; nothing acknowledged earlier than %s before the promotion", l.Bytes, round(l.Window))
 }
+
+// StateOf is a cluster's lifecycle state, in the words of the surfaces.
+func StateOf(r *events.Record, c *Cluster) events.State {
+	switch {
+	case r != nil && c.Role == events.RoleFailed:
+		return events.StatePoweroff
+	case !c.Known:
+		return events.StateUnknown
+	case r != nil && c.Role == events.RoleActive && c.Report.Serving < r.Epoch && c.Health.Server == events.ServerRecovery:
+		return events.StateRebalancing
+	case c.Health.Server == events.ServerWritable || c.Health.Server == events.ServerRecovery:
+		return events.StateRunning
+	case c.Health.Server == events.ServerDown:
+		return events.StatePoweroff
+	}
+	return events.StateUnknown
+}
+
+// Unfit says why a cluster can't be promoted, "" if it can.
+func (f *Facts) Unfit(c *Cluster) string { return f.unfit(c) }
+
+// Evidence lists the facts behind the rows, with their ages, for `why`.
+func (f *Facts) Evidence() []events.Fact {
+	a := f.active()
+	age := events.Duration(a.Age.Round(time.Millisecond))
+	fs := append([]events.Fact(nil), f.Region.Facts...)
+	beat := "beats"
+	if a.Silent > 0 {
+		beat = "silent for " + round(a.Silent)
+	}
+	fs = append(fs,
+		events.Fact{What: "region of the active", Value: string(f.Region.Verdict) + ": " + f.Region.Why},
+		events.Fact{What: "agent of the active", Value: a.Agent.String() + " " + beat},
+		events.Fact{What: "server of the active", Value: fmt.Sprintf("%s, LSN %s", a.Health.Server, a.Health.LSN), Age: age},
+		events.Fact{What: "automation", Value: f.Permit.Why, Blocks: !f.Permit.OK})
+	for i := range f.Members {
+		c := &f.Members[i]
+		if c.Cluster == f.Record.Active {
+			continue
+		}
+		u := f.unfit(c)
+		v := "fit to be promoted"
+		if u != "" {
+			v = u
+		}
+		fs = append(fs, events.Fact{What: "candidate " + c.Cluster.String(), Value: v, Age: events.Duration(c.Age.Round(time.Millisecond)), Blocks: u != ""})
+	}
+	return fs
+}

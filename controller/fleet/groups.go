@@ -263,6 +263,7 @@ func (f *Fleet) clusterFacts(now events.Instant, g *group, m events.Member) deci
 	}
 	d.Silent = f.silent(now, a)
 	d.Fresh = f.fresh(now, a)
+	d.Leased = a.beating() >= events.Quorum
 	if a.peer != "" {
 		d.Peer, d.Cert = a.peer, a.cert
 	}

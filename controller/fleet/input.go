@@ -109,7 +109,7 @@ func (BusSeen) input()      {}
 
 // Effects is what must be done, in this order.
 type Effects struct {
-	Batches [][]Write // stored first, in order; a failure of any ends the term
+	Batches [][]Write // stored first, in order, each behind a message that carries the fence; a failure of any ends the term
 	Revoke  []Revocation
 	Read    []LaneKey
 	Look    []events.Look
@@ -125,8 +125,9 @@ type Write struct {
 	Last    *events.Seq
 }
 
-// MaxBatch is how many messages one atomic batch may hold (facts/nats.md).
-const MaxBatch = 1000
+// MaxBatch is how many messages one atomic batch may hold, less the one that carries the fence: a message has one condition, and a record needs it
+// for its own revision.
+const MaxBatch = 999
 
 // LaneKey names one lane.
 type LaneKey struct {

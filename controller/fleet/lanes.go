@@ -86,11 +86,14 @@ func (f *Fleet) cool() {
 	})
 }
 
-// pending counts the lanes that rejoin.
-func (a *agent) pending() int {
+// pending counts the lanes that rejoin, beating those that count.
+func (a *agent) pending() int { return a.showing(events.LanePending) }
+func (a *agent) beating() int { return a.showing(events.LaneBeat) }
+
+func (a *agent) showing(kind events.LaneKind) int {
 	n := 0
 	for i := range a.lanes {
-		if k := &a.lanes[i]; k.known && k.body.Kind == events.LanePending {
+		if k := &a.lanes[i]; k.known && k.body.Kind == kind {
 			n++
 		}
 	}

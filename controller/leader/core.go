@@ -58,13 +58,13 @@ func (c *Core) Next(now events.Instant) (Do, events.Instant) {
 		}
 		return Wait, c.renewAt
 	}
+	if now.Sub(c.changed) > c.ttl+c.late || c.wantsIt(now) {
+		c.changed, c.steady = now, now // one claim per timeout
+		return Claim, c.pollAt
+	}
 	if now >= c.pollAt {
 		c.pollAt = now.Add(c.ttl / 8)
 		return Poll, c.pollAt
-	}
-	if now.Sub(c.changed) > c.ttl+c.late || c.wantsIt(now) {
-		c.changed = now // one claim per timeout
-		return Claim, c.pollAt
 	}
 	return Wait, c.pollAt
 }
@@ -100,7 +100,14 @@ func (c *Core) Renewed(sent events.Instant) {
 	}
 }
 
-// Lost ends the term: fenced, or an answer that never came. The next claim waits for a timeout again.
+// Abandon ends the term because an answer never came: what was stored is unknown, so everything is read again in a new term. Nobody else is known to
+// lead, so it is claimed at once; a claim that lost, or a fence, waits for a timeout (Lost).
+func (c *Core) Abandon(now events.Instant) {
+	c.term, c.until = 0, 0
+	c.changed, c.steady = now.Add(-c.ttl-c.late-1), now
+}
+
+// Lost ends the term: fenced, or the claim was not answered. The next claim waits for a timeout.
 func (c *Core) Lost(now events.Instant) {
 	c.term, c.changed, c.steady, c.until = 0, now, now, 0
 }

@@ -81,10 +81,10 @@ var rows = [...]row{
 		"asked to stop cleanly"},
 	{"wait.planned-stop", func(f *facts) bool { return f.passive() && f.stop && f.c.busy == Stop }, None, "a clean stop is under way"},
 	{"kill.passive-writable", func(f *facts) bool {
-		return f.passive() && (f.c.server == events.ServerWritable || f.c.busy == Start || f.c.busy == Promote)
-	}, Kill, "it must be passive and can write"},
+		return f.passive() && f.mayWrite(f.e.Primary || f.c.rising)
+	}, Kill, "it must be passive and can write, or nobody can say that it can't"},
 	{"freeze.right-over", func(f *facts) bool {
-		return f.active() && !f.right && !f.e.Exempt() && (f.c.server == events.ServerWritable || f.c.busy == Start || f.c.busy == Promote)
+		return f.active() && !f.right && !f.e.Exempt() && f.mayWrite(true)
 	}, Freeze, "the right to run has lapsed"},
 	{"kill.frozen-too-long", func(f *facts) bool { return f.killDue() }, Kill, "frozen longer than kill-after: killed, so that its clients let go"},
 	{"thaw", func(f *facts) bool { return f.active() && f.c.server == events.ServerFrozen && (f.run || f.e.Exempt()) }, Thaw, "it has the right to run again"},
@@ -112,6 +112,12 @@ var rows = [...]row{
 
 func (f *facts) active() bool  { return f.e != nil && f.e.Role == events.RoleActive }
 func (f *facts) passive() bool { return f.e != nil && f.e.Role == events.RolePassive }
+
+// mayWrite reports whether the server can acknowledge a write, or might soon. A server that does not answer counts where its data was last written by
+// itself: hung is not stopped, and it may wake.
+func (f *facts) mayWrite(unknownCounts bool) bool {
+	return f.c.server == events.ServerWritable || f.c.busy == Start || f.c.busy == Promote || (unknownCounts && f.c.server == events.ServerUnknown)
+}
 
 // step is the driver's verb for a step that still has no answer and needs no change of role.
 func (f *facts) step() Verb {
@@ -175,6 +181,7 @@ func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
 	default:
 		c.busy = v
 	}
+	c.rising = c.rising || v == Start || v == Promote
 	if v == Start || v == StartStandby || v == Promote {
 		c.failures++ // until the server is found well
 		c.retryAt = f.now.Add(retryStart)
@@ -209,6 +216,7 @@ func (a *Agent) Finished(now events.Instant, act Action, r events.Result, server
 	case act.Verb == Mark && r.Outcome.OK():
 		c.mark = act.Group
 	case act.Verb == Kill && e != nil && r.Outcome.OK():
+		c.rising = false
 		e.Primary = true // whatever it wrote last, it wrote itself: never promoted again before a restore
 		e.Fenced, a.dirty = r.Why, true
 	case act.Verb == Stop && e != nil && r.Outcome.OK():

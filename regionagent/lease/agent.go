@@ -31,6 +31,7 @@ type cluster struct {
 	hold     Verb           // freeze, thaw or kill under way
 	taken    events.Instant // when the current planned stop was taken
 	frozen   events.Instant // since when it is frozen, 0 = not
+	rising   bool           // a start or promotion was ordered and it was not found stopped since
 	failures int            // starts that did not help since it was last well
 	retryAt  events.Instant
 	handed   events.Instant // deadline the guard confirmed to hold
@@ -130,6 +131,9 @@ func (a *Agent) observe(now events.Instant, c *cluster, s events.Server) {
 	case s != events.ServerFrozen && s != events.ServerUnknown:
 		c.frozen = 0
 	}
+	if s.Stopped() && c.busy != Start && c.busy != Promote {
+		c.rising = false
+	}
 	if e == nil {
 		return
 	}
@@ -197,7 +201,7 @@ func (a *Agent) Lefts(now events.Instant) []Left {
 		if e == nil && c.mark == "" {
 			continue
 		}
-		l := Left{Cluster: c.ref.Cluster, Held: e == nil || e.Role == events.RoleActive}
+		l := Left{Cluster: c.ref.Cluster, Held: e == nil || e.Held() && !(e.Role == events.RolePassive && c.server.Stopped()) || c.rising}
 		if e != nil {
 			l.Exempt = e.Exempt()
 			l.Left = max(0, a.Right(now, c.ref).Sub(now))

@@ -41,6 +41,10 @@ func (e *Entry) Exempt() bool {
 	return e.Mode == events.ModeObserve || e.Isolation == events.IsolationKeepRunning
 }
 
+// Held reports whether the guard must fence this cluster when nobody feeds it: it is active, or its data was last written by itself although it is not
+// active any more (a standby is never frozen: in sync mode that would stop the active).
+func (e *Entry) Held() bool { return e.Role == events.RoleActive || e.Primary }
+
 // Find returns the entry of a cluster, or nil.
 func (l *Ledger) Find(c events.Ref) *Entry {
 	i := sort.Search(len(l.Entries), func(i int) bool { return l.Entries[i].Cluster.String() >= c.String() })

@@ -87,5 +87,8 @@ func (a *Agent) LaneStates() [events.Lanes]string {
 	return s
 }
 
+// Place is the acceptor of a lane as this agent knows it.
+func (a *Agent) Place(n int) events.LanePlace { return a.lanes[n].place }
+
 // Foreign is the nonce of somebody else who beats on our lanes, "" = nobody: a cloned host, or a ledger lost.
 func (a *Agent) Foreign() string { return a.foreign }

@@ -1,0 +1,156 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/switchback-dr/switchback/controller/decide"
+	"github.com/switchback-dr/switchback/events"
+)
+
+// View is the fleet as surfaces show it; ages count from the instant it was taken.
+type View struct {
+	Term       events.Seq        `json:"term"`
+	Blind      bool              `json:"blind"`
+	Automation events.Automation `json:"automation"`
+	Regions    []RegionView      `json:"regions"`
+	Groups     []GroupView       `json:"groups"`
+}
+
+// RegionView is one line of `status`.
+type RegionView struct {
+	Region      string         `json:"region"`
+	Verdict     events.Verdict `json:"verdict"`
+	Rule        string         `json:"rule"`
+	Why         string         `json:"why"`
+	Facts       []events.Fact  `json:"facts,omitempty"`
+	Since       time.Duration  `json:"since"` // how long the verdict stands, as this leader saw it
+	Agents      int            `json:"agents"`
+	Fresh       int            `json:"fresh"` // agents that beat
+	Active      int            `json:"active"`
+	Passive     int            `json:"passive"`
+	Failed      int            `json:"failed"`
+	Unprotected int            `json:"unprotected"` // groups active here without a healthy passive
+	WorstLag    int64          `json:"worst_lag"`   // bytes, of passives here; -1 = unknown
+	Disarmed    string         `json:"disarmed,omitempty"`
+}
+
+// GroupView is one group.
+type GroupView struct {
+	Group       string             `json:"group"`
+	Config      events.GroupConfig `json:"config"`
+	Record      *events.Record     `json:"record,omitempty"`
+	Rule        string             `json:"rule"` // the row that matched last
+	Why         string             `json:"why"`
+	Facts       []events.Fact      `json:"facts,omitempty"`
+	NeedsPerson bool               `json:"needs_person"`
+	Protected   bool               `json:"protected"`
+	Clusters    []ClusterView      `json:"clusters"`
+}
+
+// ClusterView is one cluster of a group.
+type ClusterView struct {
+	Cluster  events.Ref      `json:"cluster"`
+	Home     events.Home     `json:"home"`
+	Role     events.Role     `json:"role"`
+	State    events.State    `json:"state"`
+	Server   events.Server   `json:"server"`
+	Timeline uint32          `json:"timeline,omitempty"`
+	LSN      events.LSN      `json:"lsn,omitempty"`
+	Lag      int64           `json:"lag"` // bytes; -1 = unknown
+	Agent    events.AgentRef `json:"agent"`
+	Silent   time.Duration   `json:"silent"` // 0 = its agent beats
+	Age      time.Duration   `json:"age"`    // of what is shown
+	Epoch    events.Epoch    `json:"epoch"`  // as its agent reported
+	Error    string          `json:"error,omitempty"`
+	Address  string          `json:"address,omitempty"`
+	Fit      string          `json:"fit,omitempty"` // passive: why it can't be promoted; empty = it can
+}
+
+// needPerson lists the rows after which nothing happens until somebody acts.
+var needPerson = map[string]bool{
+	"wait.manual": true, "wait.observe": true, "wait.fleet-disarmed": true, "wait.region-disarmed": true, "wait.group-disarmed": true,
+	"wait.keep-running": true, "wait.max-regions-out": true, "wait.no-candidate": true, "wait.loss-budget": true, "wait.flapping": true,
+	"birth.record-lost": true, "birth.two-claims": true, "birth.not-one-writable": true, "birth.not-following": true,
+}
+
+// View takes the picture.
+func (f *Fleet) View(now Now) View {
+	v := View{Term: f.term, Blind: f.blind, Automation: f.automation}
+	rows := map[string]*RegionView{}
+	for _, name := range f.regions.keys {
+		r := f.regions.get(name)
+		rv := &RegionView{
+			Region: name, Verdict: r.judged.Verdict, Rule: r.judged.Rule, Why: r.judged.Why, Facts: r.judged.Facts, Since: now.Boot.Sub(r.since),
+			Disarmed: f.automation.Regions[name].Disarmed,
+		}
+		for _, a := range r.agents {
+			if f.owns(a) {
+				rv.Agents++
+				if f.fresh(now.Boot, a) {
+					rv.Fresh++
+				}
+			}
+		}
+		rows[name] = rv
+	}
+	for _, k := range f.groups.keys {
+		if g := f.groups.get(k); g.config.Group != "" {
+			gv := f.groupView(now, g)
+			v.Groups = append(v.Groups, gv)
+			tally(rows, &gv)
+		}
+	}
+	for _, name := range f.regions.keys {
+		v.Regions = append(v.Regions, *rows[name])
+	}
+	return v
+}
+
+func tally(rows map[string]*RegionView, g *GroupView) {
+	if g.Record == nil {
+		return
+	}
+	for _, c := range g.Clusters {
+		r := rows[c.Cluster.Region]
+		switch c.Role {
+		case events.RoleActive:
+			r.Active++
+			if !g.Protected {
+				r.Unprotected++
+			}
+		case events.RolePassive:
+			r.Passive++
+			if c.Lag < 0 || r.WorstLag < 0 {
+				r.WorstLag = -1
+			} else {
+				r.WorstLag = max(r.WorstLag, c.Lag)
+			}
+		case events.RoleFailed:
+			r.Failed++
+		}
+	}
+}
+
+func (f *Fleet) groupView(now Now, g *group) GroupView {
+	fs := f.facts(now, g)
+	gv := GroupView{Group: g.name, Config: g.config.GroupConfig, Record: g.record, Rule: g.rule, Why: g.why, NeedsPerson: needPerson[g.rule]}
+	if g.record != nil {
+		gv.Facts = fs.Evidence()
+	}
+	for i := range fs.Members {
+		c := &fs.Members[i]
+		cv := ClusterView{
+			Cluster: c.Cluster, Home: c.Home, Role: c.Role, Server: c.Health.Server, Timeline: c.Health.Timeline, LSN: c.Health.LSN, Lag: -1, Agent: c.Agent,
+			Silent: c.Silent, Age: c.Age, Epoch: c.Report.Seen, Error: c.Health.Error, Address: c.Address, State: decide.StateOf(g.record, c),
+		}
+		if c.Role == events.RolePassive {
+			if fs.Sent != 0 && c.Health.LSN != 0 {
+				cv.Lag = max(0, int64(fs.Sent)-int64(c.Health.LSN))
+			}
+			cv.Fit = fs.Unfit(c)
+			gv.Protected = gv.Protected || (c.Health.Streaming && c.Fresh)
+		}
+		gv.Clusters = append(gv.Clusters, cv)
+	}
+	return gv
+}

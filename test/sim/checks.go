@@ -1,0 +1,167 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/switchback-dr/switchback/controller/decide"
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/regionagent/lease"
+)
+
+// checks is what the invariants remember; none of it comes from the cores under test.
+type checks struct {
+	records map[string]*events.Record // as stored
+	seen    map[events.Ref]events.Epoch
+	acting  at // nothing before it is judged for I7: links changed too recently
+}
+
+// recorded notes a record at the instant it is stored, and checks it.
+func (w *World) recorded(c *ctl, r *events.Record) {
+	if w.seen.records == nil {
+		w.seen.records = map[string]*events.Record{}
+	}
+	old := w.seen.records[r.Group]
+	w.seen.records[r.Group] = r
+	rule := ""
+	if r.Op != nil {
+		rule = r.Op.Rule
+	}
+	w.trace("RECORD %s epoch %d %s active %s target %s (%s)", r.Group, r.Epoch, r.Phase, r.Active, r.Target, rule)
+	if old == nil {
+		return
+	}
+	if r.Epoch < old.Epoch {
+		w.fail("I2", "record of %s went from epoch %d to %d", r.Group, old.Epoch, r.Epoch)
+	}
+	if r.Active != old.Active && (old.Phase != events.PhaseProved || r.Op == nil || r.Op.Proof == nil || r.Op.Proof.Epoch != r.Epoch) {
+		w.fail("I3", "%s was moved to %s without a stored proof of epoch %d", r.Group, r.Active, r.Epoch)
+	}
+	if r.Phase == events.PhaseFencing && old.Phase == events.PhaseActive && r.Op.By == decide.Automation && w.blind(c.region) {
+		w.fail("I7", "automation moves %s although %s reaches fewer than half of the regions", r.Group, c.name)
+	}
+}
+
+// blind is ground truth: fewer than half of the regions have anything this one can talk to, and have had for a while.
+func (w *World) blind(region string) bool {
+	if w.now < w.seen.acting {
+		return false
+	}
+	n := 0
+	for _, r := range w.shape.Regions {
+		if r == region || w.net.both(region, r) && (!w.hub.down[r] || w.hostIn(r).agent != nil) || w.hub.connected(r, region) && w.hostIn(r).agent != nil {
+			n++
+		}
+	}
+	return 2*n < len(w.shape.Regions)
+}
+
+// check looks at every group after every step.
+func (w *World) check() {
+	for i := range w.shape.Groups {
+		g := &w.shape.Groups[i]
+		var writer *server
+		for _, s := range w.servers {
+			if s.cfg.Group != g.Group || !s.writable() || w.now < s.exempt {
+				continue
+			}
+			if writer != nil {
+				w.fail("I1", "%s and %s of %s can both acknowledge a write", writer.ref, s.ref, g.Group)
+			}
+			writer = s
+			r := w.seen.records[g.Group]
+			if r == nil || w.waived(r) {
+				continue
+			}
+			if r.Phase == events.PhaseProved && s.ref == r.Active {
+				w.fail("I3", "the stored proof of %s is false: %s is still writable", g.Group, s.ref)
+			}
+			if s.ref != r.Active {
+				w.fail("I8", "%s is writable although the record says %s is active", s.ref, r.Active)
+			}
+		}
+	}
+}
+
+// waived: an operator gave the fence up by name; I1 stands waived until the old active has answered.
+func (w *World) waived(r *events.Record) bool { return r.Op != nil && r.Op.Unfenced != "" }
+
+// checkLedger checks what an agent just made durable.
+func (w *World) checkLedger(h *host) {
+	var led lease.Ledger
+	if err := json.Unmarshal(h.disk, &led); err != nil {
+		panic(fmt.Sprintf("sim: ledger: %v", err))
+	}
+	if w.seen.seen == nil {
+		w.seen.seen = map[events.Ref]events.Epoch{}
+	}
+	for _, e := range led.Entries {
+		if e.Seen < w.seen.seen[e.Cluster] {
+			w.fail("I2", "the ledger of %s went from epoch %d to %d", e.Cluster, w.seen.seen[e.Cluster], e.Seen)
+		}
+		w.seen.seen[e.Cluster] = e.Seen
+	}
+}
+
+// Settled checks I9 once faults have ended: every group has one active that serves, and every other cluster follows or waits for its restore. It says what
+// is wrong, "" if nothing.
+func (w *World) Settled() string {
+	for i := range w.shape.Groups {
+		g := &w.shape.Groups[i]
+		r := w.seen.records[g.Group]
+		if r == nil {
+			if w.waits(g.Group) {
+				continue // it broke before it came under care: a person must make it whole first
+			}
+			return fmt.Sprintf("%s was never born", g.Group)
+		}
+		if r.Phase != events.PhaseActive {
+			return fmt.Sprintf("%s is still %s at epoch %d", g.Group, r.Phase, r.Epoch)
+		}
+		a := w.server(r.Active)
+		if !a.writable() && !w.waits(g.Group) {
+			return fmt.Sprintf("%s, the active of %s, does not serve (%s, frozen %v): %s", a.ref, g.Group, a.state, a.frozen, w.viewOf(a))
+		}
+		for _, s := range w.group(g.Group) {
+			if m := r.Member(s.ref); s.ref != r.Active && m.Role == events.RolePassive && s.state != events.ServerRecovery {
+				return fmt.Sprintf("%s, a passive of %s, is %s: %s", s.ref, g.Group, s.state, w.viewOf(s))
+			}
+		}
+		for n := range events.Lanes {
+			if st := a.host.agent.LaneStates()[n]; st != "counted" {
+				return fmt.Sprintf("lane %d of %s is %s", n, a.host.ref, st)
+			}
+		}
+	}
+	return ""
+}
+
+// waits reports whether the last word on a group names the person it waits for.
+func (w *World) waits(group string) bool {
+	for _, c := range w.ctls {
+		if c.fleet != nil {
+			for _, v := range c.fleet.View(c.now()).Groups {
+				if v.Group == group && v.NeedsPerson {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func (w *World) viewOf(s *server) string {
+	if s.host.agent == nil {
+		return "no agent"
+	}
+	for _, v := range s.host.agent.Views(s.host.clock()) {
+		if v.Cluster == s.ref {
+			return fmt.Sprintf("agent row %s, epoch %d %s, right %v, lanes %v", v.Rule, v.Epoch, v.Role, v.Right-s.host.clock(), s.host.agent.LaneStates())
+		}
+	}
+	return "unknown to its agent"
+}
+
+// moved says that links changed: who reaches whom is not judged for a while.
+func (w *World) moved() { w.seen.acting = w.now + 3*time.Second }

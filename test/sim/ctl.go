@@ -1,0 +1,398 @@
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/controller/leader"
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/bus"
+)
+
+// ctl is one controller process: the leader's core, and while it leads a fleet.
+type ctl struct {
+	w       *World
+	name    string
+	region  string
+	rank    int
+	up      bool
+	life    int
+	paused  at
+	booted  at
+	core    *leader.Core
+	fleet   *fleet.Fleet
+	busy    bool // a batch waits for its answer: inputs queue
+	inbox   []fleet.Input
+	wakeSeq uint64
+	leaseSq events.Seq
+}
+
+func (w *World) addController(i int, region string) {
+	c := &ctl{w: w, name: fmt.Sprintf("c%d", i+1), region: region, rank: i}
+	w.ctls = append(w.ctls, c)
+	c.start()
+}
+
+func (c *ctl) clock() events.Instant {
+	return events.Instant(c.w.now-c.booted) + events.Instant(time.Second)
+}
+
+func (c *ctl) now() fleet.Now {
+	return fleet.Now{Boot: c.clock(), Wall: time.Unix(1_700_000_000, 0).UTC().Add(c.w.now)}
+}
+
+func (c *ctl) start() {
+	if c.up {
+		return
+	}
+	c.up, c.booted, c.fleet, c.busy, c.inbox = true, c.w.now, nil, false, nil
+	c.life++
+	c.core = leader.New(c.w.d.TTL, c.rank, c.rank == 0, c.clock())
+	c.w.trace("%s starts", c.name)
+	c.lead(c.life)
+}
+
+func (c *ctl) kill() {
+	if c.up {
+		c.w.trace("%s dies", c.name)
+		c.up, c.fleet = false, nil
+	}
+}
+
+func (c *ctl) alive(life int, f func()) {
+	switch {
+	case !c.up || c.life != life:
+	case c.w.now < c.paused:
+		c.w.in(c.paused-c.w.now+c.w.between(0, time.Millisecond), func() { c.alive(life, f) })
+	default:
+		f()
+	}
+}
+
+// lead is the election loop.
+func (c *ctl) lead(life int) {
+	do, wake := c.core.Next(c.clock())
+	w := c.w
+	switch do {
+	case leader.Poll:
+		c.poll(life)
+	case leader.Claim:
+		c.claim(life)
+	case leader.Renew:
+		c.renew(life)
+	}
+	w.in(time.Duration(max(wake-c.clock(), events.Instant(time.Millisecond))), func() { c.alive(life, func() { c.lead(life) }) })
+}
+
+func (c *ctl) poll(life int) {
+	var epoch, ls events.Seq
+	var holder string
+	done := false
+	c.w.hub.request(c.region, func() {
+		if m, _ := c.w.hub.store.Last(events.StreamState, events.SubjectTerm); m != nil {
+			var t events.Term
+			_ = json.Unmarshal(m.Data, &t) // written by a controller; a bad one names nobody
+			epoch, holder = m.Seq, t.Holder
+		}
+		if m, _ := c.w.hub.store.Last(events.StreamState, events.SubjectLease); m != nil {
+			ls = m.Seq
+		}
+	}, func() {
+		c.alive(life, func() {
+			done = true
+			if c.core.Term() == 0 {
+				if holder == c.name {
+					holder = ""
+				}
+				c.core.Polled(c.clock(), epoch, ls, holder)
+			}
+		})
+	})
+	c.w.in(c.w.d.TTL/2, func() {
+		c.alive(life, func() {
+			if !done && c.core.Term() == 0 {
+				c.core.PollFailed(c.clock())
+			}
+		})
+	})
+}
+
+// answer is what became of a request to the state stream.
+type answer struct {
+	seq events.Seq
+	err error
+}
+
+// ask sends a request to the state stream; no answer in time is unknown.
+func (c *ctl) ask(life int, do func() (events.Seq, error), got func(answer)) {
+	var a answer
+	done := false
+	c.w.hub.request(c.region, func() { a.seq, a.err = do() }, func() {
+		c.alive(life, func() {
+			if !done {
+				done = true
+				got(a)
+			}
+		})
+	})
+	c.w.in(c.w.d.TTL, func() {
+		c.alive(life, func() {
+			if !done {
+				done = true
+				got(answer{err: bus.ErrUnknown})
+			}
+		})
+	})
+}
+
+func (c *ctl) claim(life int) {
+	sent, expect := c.clock(), c.core.Epoch()
+	data, _ := json.Marshal(events.Term{Holder: c.name})
+	c.ask(life, func() (events.Seq, error) {
+		return c.w.hub.store.Publish(bus.Out{Subject: events.SubjectTerm, Data: data, Last: bus.LastIs(expect)})
+	}, func(a answer) {
+		if a.err != nil {
+			c.core.Lost(c.clock())
+			return
+		}
+		c.core.Claimed(sent, a.seq)
+		c.w.trace("%s leads term %d", c.name, a.seq)
+		c.take(life, a.seq)
+	})
+}
+
+func (c *ctl) renew(life int) {
+	sent, term := c.clock(), c.core.Term()
+	c.ask(life, func() (events.Seq, error) {
+		return c.w.hub.store.Publish(bus.Out{Subject: events.SubjectLease, Fence: c.fence(term)})
+	}, func(a answer) {
+		switch {
+		case c.core.Term() != term:
+		case a.err == nil:
+			c.core.Renewed(sent)
+		case errors.Is(a.err, bus.ErrFenced):
+			c.lose("fenced", true)
+		}
+	})
+}
+
+func (c *ctl) fence(term events.Seq) *bus.Fence {
+	return &bus.Fence{Subject: events.SubjectTerm, Seq: term}
+}
+
+func (c *ctl) lose(why string, fenced bool) {
+	c.w.trace("%s loses its term: %s", c.name, why)
+	if fenced {
+		c.core.Lost(c.clock())
+	} else {
+		c.core.Abandon(c.clock())
+	}
+	c.fleet, c.busy, c.inbox = nil, false, nil
+}
+
+// take starts a term from what is recorded.
+func (c *ctl) take(life int, term events.Seq) {
+	var snap fleet.Snapshot
+	c.ask(life, func() (events.Seq, error) {
+		snap = c.w.hub.snapshot(term, c.region)
+		return 0, nil
+	}, func(a answer) {
+		if a.err != nil || c.core.Term() != term {
+			c.lose("no snapshot", false)
+			return
+		}
+		c.fleet = fleet.New(snap, c.w.d, c.now())
+		c.input(fleet.BusSeen{Regions: c.hubSeen()})
+		c.tick(life, term)
+	})
+}
+
+func (c *ctl) hubSeen() []string {
+	var rs []string
+	for _, r := range c.w.shape.Regions {
+		if c.w.hub.reach(c.region, r) {
+			rs = append(rs, r)
+		}
+	}
+	return rs
+}
+
+// tick lets time act, at least every half beat.
+func (c *ctl) tick(life int, term events.Seq) {
+	c.alive(life, func() {
+		if c.fleet == nil || c.core.Term() != term {
+			return
+		}
+		c.input(fleet.BusSeen{Regions: c.hubSeen()})
+		c.w.in(c.w.d.Beat/2, func() { c.tick(life, term) })
+	})
+}
+
+// input hands one input to the fleet, or queues it while a batch waits for its answer.
+func (c *ctl) input(in fleet.Input) {
+	switch {
+	case c.fleet == nil || !c.core.Leads(c.clock()) && c.core.Term() == 0:
+	case c.w.now < c.paused:
+		life := c.life
+		c.w.in(c.paused-c.w.now, func() { c.alive(life, func() { c.input(in) }) })
+	case c.busy:
+		c.inbox = append(c.inbox, in)
+	default:
+		c.apply(in)
+	}
+}
+
+func (c *ctl) apply(in fleet.Input) {
+	eff := c.fleet.Apply(c.now(), in)
+	if len(eff.Batches) == 0 {
+		c.rest(eff)
+		return
+	}
+	c.busy = true
+	life, term := c.life, c.core.Term()
+	if c.w.pauseHere() { // a leader that stands still with a batch in hand
+		c.paused = c.w.now + c.w.between(500*time.Millisecond, 8*time.Second)
+		c.w.trace("%s paused with a batch in hand", c.name)
+	}
+	c.alive(life, func() { c.commit(life, term, eff, nil) })
+}
+
+// commit stores the batches in order; a failure of any ends the term.
+func (c *ctl) commit(life int, term events.Seq, eff fleet.Effects, last []events.Seq) {
+	if len(last) == len(eff.Batches) {
+		c.busy = false
+		c.rest(eff)
+		c.input(fleet.Committed{Last: last})
+		for len(c.inbox) > 0 && !c.busy && c.fleet != nil {
+			in := c.inbox[0]
+			c.inbox = c.inbox[1:]
+			c.apply(in)
+		}
+		return
+	}
+	out := c.out(term, eff.Batches[len(last)])
+	c.ask(life, func() (events.Seq, error) { return c.w.hub.commit(c, out) }, func(a answer) {
+		switch {
+		case c.core.Term() != term || c.fleet == nil:
+		case a.err != nil:
+			c.lose(fmt.Sprintf("batch: %v", a.err), errors.Is(a.err, bus.ErrFenced))
+		default:
+			c.commit(life, term, eff, append(last, a.seq))
+		}
+	})
+}
+
+func (c *ctl) out(term events.Seq, ws []fleet.Write) []bus.Out {
+	out := []bus.Out{{Subject: events.SubjectLease, Fence: c.fence(term)}} // a message has one condition: the renewal carries the fence
+	for _, wr := range ws {
+		data, err := json.Marshal(wr.Payload)
+		if err != nil {
+			panic(err)
+		}
+		out = append(out, bus.Out{Subject: wr.Subject, Data: data, Last: wr.Last})
+	}
+	return out
+}
+
+// rest does what may leave only after the batches are stored.
+func (c *ctl) rest(eff fleet.Effects) {
+	life, term := c.life, c.core.Term()
+	w := c.w
+	for _, r := range eff.Revoke {
+		c.revoke(life, term, r)
+	}
+	for _, k := range eff.Read {
+		var seq events.Seq
+		var body events.LaneBody
+		w.hub.lane(c.region, k.Lane, func() { seq, body = w.hub.lastLane(k.Lane, k.Generation, k.Agent) }, func() {
+			c.alive(life, func() {
+				c.input(fleet.LaneRead{LaneSeen: fleet.LaneSeen{Lane: k.Lane, Generation: k.Generation, Agent: k.Agent, Seq: seq, Body: body}})
+			})
+		})
+	}
+	for _, l := range eff.Look {
+		w.look(c, l)
+	}
+	for _, n := range eff.Tell {
+		w.notices = append(w.notices, n)
+		w.rows[n.Rule]++
+		w.trace("%s tells %s %s %s: %s", c.name, n.Type, n.Group+n.Region, n.Rule, n.Why)
+	}
+	w.answers = append(w.answers, eff.Answers...)
+	if eff.Wake != events.Never {
+		c.wakeSeq++
+		seq := c.wakeSeq
+		w.in(time.Duration(max(eff.Wake-c.clock(), events.Instant(time.Millisecond))), func() {
+			c.alive(life, func() {
+				if seq == c.wakeSeq && c.core.Term() == term {
+					c.input(fleet.Tick{})
+				}
+			})
+		})
+	}
+}
+
+// revoke publishes a revocation (C2).
+func (c *ctl) revoke(life int, term events.Seq, r fleet.Revocation) {
+	w := c.w
+	data, _ := json.Marshal(events.LaneBody{Kind: events.LaneRevoke, Attempt: r.Attempt})
+	var a answer
+	done := false
+	w.hub.lane(c.region, r.Lane, func() { a.seq, a.err = w.hub.publishLane(r.Lane, r.Generation, r.Agent, data, r.Expected) }, func() {
+		c.alive(life, func() {
+			if !done && c.core.Term() == term {
+				done = true
+				c.input(fleet.RevokeResult{Revocation: r, Stored: a.err == nil, Refused: errors.Is(a.err, bus.ErrWrongSequence), Seq: a.seq})
+			}
+		})
+	})
+	w.in(w.d.BeatDeadline(), func() {
+		c.alive(life, func() {
+			if !done && c.core.Term() == term {
+				done = true
+				c.input(fleet.RevokeResult{Revocation: r})
+			}
+		})
+	})
+}
+
+func (c *ctl) healthSeen(h events.Health) {
+	c.alive(c.life, func() { c.input(fleet.HealthSeen{Health: h}) })
+}
+
+// look asks every observer outside the region to look at it once.
+func (w *World) look(c *ctl, l events.Look) {
+	saw := func(region, name string, up func() bool) {
+		if region == l.Region {
+			return
+		}
+		w.hub.plain(c.region, region, func() {
+			if !up() {
+				return
+			}
+			s := events.Saw{ID: l.ID, Region: l.Region, By: events.AgentRef{Region: region, Agent: name}}
+			h := w.hostIn(l.Region)
+			reach := w.net.both(region, l.Region) && !h.off && w.now >= h.paused
+			for _, t := range l.Targets {
+				if t.Cluster != (events.Ref{}) {
+					v := w.server(t.Cluster)
+					s.Sightings = append(s.Sightings, events.Sighting{Region: l.Region, What: t.Cluster.Cluster, How: events.SightCluster, Seen: reach && v.state != events.ServerDown && !v.frozen && !v.stuck})
+				} else {
+					s.Sightings = append(s.Sightings, events.Sighting{Region: l.Region, What: t.Agent.Agent, How: events.SightAgent, Seen: reach && h.agent != nil && w.now >= h.stopped})
+				}
+			}
+			w.in(w.between(time.Millisecond, 100*time.Millisecond), func() {
+				w.hub.plain(region, c.region, func() { c.alive(c.life, func() { c.input(fleet.SawSeen{Saw: s}) }) })
+			})
+		})
+	}
+	for _, h := range w.hosts {
+		saw(h.ref.Region, h.ref.Agent, func() bool { return h.agent != nil && w.now >= max(h.stopped, h.paused) })
+	}
+	for _, o := range w.ctls {
+		saw(o.region, o.name, func() bool { return o.up && w.now >= o.paused })
+	}
+}

@@ -1,0 +1,332 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/regionagent/lease"
+)
+
+// host is one machine: its clock, its disk, its agent and guard processes, its servers.
+type host struct {
+	w       *World
+	ref     events.AgentRef
+	rate    float64 // its clock's, within the margin
+	booted  at
+	off     bool
+	paused  at // every process of it stands still until then
+	servers []*server
+	disk    []byte // the ledger, as fsynced
+
+	agent   *lease.Agent // nil = no process
+	life    int          // counts agent processes
+	stopped at           // the agent process is paused until then
+	nonce   string
+	wakeSeq uint64
+	lanesIn [events.Lanes]uint64 // number of the publish in flight, for its deadline
+	full    uint64
+	delta   uint64
+	sick    map[events.Ref]at // since when an active with a right does not serve
+
+	guard      *lease.Guard // nil = no process
+	gLife      int
+	gStopped   at
+	guardHeard at // when the agent last heard it
+}
+
+func (w *World) addHost(region string) {
+	w.hosts = append(w.hosts, &host{w: w, ref: events.AgentRef{Region: region, Agent: "h1"}, rate: 1 + (w.rng.Float64()-0.5)*0.02, sick: map[events.Ref]at{}})
+}
+
+func (w *World) hostIn(region string) *host {
+	for _, h := range w.hosts {
+		if h.ref.Region == region {
+			return h
+		}
+	}
+	panic("sim: no host in " + region)
+}
+
+// clock reads the host's boot clock.
+func (h *host) clock() events.Instant {
+	return events.Instant(float64(h.w.now-h.booted)*h.rate) + events.Instant(time.Second)
+}
+
+// until is the true time left until the host's clock shows i.
+func (h *host) until(i events.Instant) time.Duration {
+	return time.Duration(float64(i-h.clock())/h.rate) + 1
+}
+
+// boot starts guard and agent.
+func (h *host) boot() {
+	h.off = false
+	h.booted = h.w.now
+	h.startGuard()
+	h.startAgent()
+}
+
+// power is the loss of the host: processes gone, servers down, the disk as it was fsynced.
+func (h *host) power() {
+	h.w.trace("%s loses power", h.ref)
+	h.killAgent()
+	h.killGuard()
+	h.off = true
+	for _, s := range h.servers {
+		s.state, s.frozen, s.stuck = events.ServerDown, false, false
+	}
+}
+
+func (h *host) startAgent() {
+	if h.off || h.agent != nil {
+		return
+	}
+	h.life++
+	h.w.nonces++
+	h.nonce = fmt.Sprintf("n%d", h.w.nonces)
+	h.full++
+	h.delta = 0
+	h.guardHeard = h.w.now
+	var led lease.Ledger
+	if h.disk != nil {
+		if err := json.Unmarshal(h.disk, &led); err != nil {
+			panic(fmt.Sprintf("sim: ledger: %v", err))
+		}
+	}
+	refs := make([]events.Ref, 0, len(h.servers))
+	for _, s := range h.servers {
+		refs = append(refs, s.ref)
+	}
+	h.agent = lease.New(h.ref, h.w.d, led, h.nonce, refs, h.clock())
+	h.w.trace("%s agent starts (%s)", h.ref, h.nonce)
+	h.step(func(now events.Instant) lease.Effects { return h.agent.Tick(now) })
+	if h.guard != nil {
+		for _, s := range h.servers {
+			if dl := h.guard.Deadline(s.ref.Cluster); dl > h.clock() {
+				h.step(func(now events.Instant) lease.Effects { return h.agent.GuardHeld(now, s.ref, dl) })
+			}
+		}
+	}
+	h.life0(h.readLanes)
+	h.life0(h.probe)
+	h.life0(h.reread)
+}
+
+// life0 runs f now and lets it re-schedule itself as long as this process lives.
+func (h *host) life0(f func(life int)) {
+	life := h.life
+	h.alive(life, func() { f(life) })
+}
+
+func (h *host) killAgent() {
+	if h.agent != nil {
+		h.w.trace("%s agent dies", h.ref)
+		h.agent = nil
+		h.stopped = 0
+	}
+}
+
+// alive runs f in the agent process life, or when its pause is over; never once it died.
+func (h *host) alive(life int, f func()) {
+	switch stop := max(h.stopped, h.paused); {
+	case h.agent == nil || h.life != life || h.off:
+	case h.w.now < stop:
+		h.w.in(stop-h.w.now+h.w.between(0, time.Millisecond), func() { h.alive(life, f) })
+	default:
+		f()
+	}
+}
+
+// step hands one input to the core and carries its effects out, in order.
+func (h *host) step(f func(now events.Instant) lease.Effects) {
+	eff := f(h.clock())
+	life := h.life
+	if eff.Save {
+		b, err := json.Marshal(h.agent.Ledger())
+		if err != nil {
+			panic(fmt.Sprintf("sim: ledger: %v", err))
+		}
+		h.disk = b
+		h.w.checkLedger(h)
+		if h.w.crashHere() { // between the fsync and everything else
+			h.killAgent()
+			h.w.in(h.w.between(10*time.Millisecond, 2*time.Second), h.startAgent)
+			return
+		}
+	}
+	if eff.Nudge {
+		h.askAgent(h.gLife, false)
+	}
+	for _, a := range eff.Do {
+		h.perform(life, a)
+	}
+	for _, n := range eff.Read {
+		h.readLane(life, n)
+	}
+	for _, b := range eff.Beats {
+		h.beat(life, b)
+	}
+	for _, q := range eff.Ask {
+		h.askGrant(life, q)
+	}
+	for _, r := range eff.Reports {
+		h.publishReport(life, r)
+	}
+	if eff.Wake != events.Never {
+		h.wakeSeq++
+		seq := h.wakeSeq
+		h.w.in(h.until(eff.Wake)+h.w.between(0, 2*time.Millisecond), func() {
+			h.alive(life, func() {
+				if seq == h.wakeSeq {
+					h.step(func(now events.Instant) lease.Effects { return h.agent.Tick(now) })
+				}
+			})
+		})
+	}
+}
+
+// readLanes reads ctl.lanes, at start and now and then (K1).
+func (h *host) readLanes(life int) {
+	h.w.hub.request(h.ref.Region, func() {}, func() {
+		set := h.w.hub.recordedLanes()
+		h.alive(life, func() { h.step(func(now events.Instant) lease.Effects { return h.agent.Places(now, set) }) })
+	})
+	h.w.in(time.Second, func() { h.alive(life, func() { h.readLanes(life) }) })
+}
+
+// beat publishes on a lane; no answer by the beat's deadline is unknown (A3), and the late one may still land.
+func (h *host) beat(life int, b lease.Beat) {
+	w := h.w
+	var res *bool
+	var seq events.Seq
+	done := false
+	data, err := json.Marshal(b.Body)
+	if err != nil {
+		panic(err)
+	}
+	w.hub.lane(h.ref.Region, b.Lane, func() {
+		s, err := w.hub.publishLane(b.Lane, b.Generation, h.ref, data, b.Expected)
+		ok := err == nil
+		res, seq = &ok, s
+	}, func() {
+		ok, s := *res, seq
+		h.alive(life, func() {
+			if done {
+				return
+			}
+			done = true
+			h.step(func(now events.Instant) lease.Effects {
+				if ok {
+					return h.agent.Acked(now, b.Lane, b.Generation, b.Body.No, s)
+				}
+				return h.agent.Lost(now, b.Lane, b.Generation, b.Body.No)
+			})
+		})
+	})
+	w.in(w.d.BeatDeadline(), func() {
+		h.alive(life, func() {
+			if !done {
+				done = true
+				h.step(func(now events.Instant) lease.Effects { return h.agent.Lost(now, b.Lane, b.Generation, b.Body.No) })
+			}
+		})
+	})
+}
+
+// readLane reads the last message of a lane.
+func (h *host) readLane(life, n int) {
+	w := h.w
+	gen := w.hub.generationFor(h, n)
+	var seq events.Seq
+	var body events.LaneBody
+	done := false
+	w.hub.lane(h.ref.Region, n, func() { seq, body = w.hub.lastLane(n, gen, h.ref) }, func() {
+		h.alive(life, func() {
+			if !done {
+				done = true
+				h.step(func(now events.Instant) lease.Effects { return h.agent.Read(now, n, gen, seq, body) })
+			}
+		})
+	})
+	w.in(w.d.BeatDeadline(), func() {
+		h.alive(life, func() {
+			if !done {
+				done = true
+				h.step(func(now events.Instant) lease.Effects { return h.agent.ReadFailed(now, n, gen) })
+			}
+		})
+	})
+}
+
+// askGrant asks a candidate's agent for a promise, directly (G1).
+func (h *host) askGrant(life int, q lease.Ask) {
+	peer := h.w.hostIn(q.To.Agent.Region)
+	h.w.net.send(h.ref.Region, peer.ref.Region, func() {
+		plife := peer.life
+		peer.alive(plife, func() {
+			var g lease.Grant
+			peer.step(func(now events.Instant) lease.Effects {
+				var eff lease.Effects
+				g, eff = peer.agent.Asked(now, q.To.Cluster, q.Group, q.Epoch)
+				return eff
+			})
+			if peer.agent == nil || peer.life != plife {
+				return // it crashed before it answered
+			}
+			h.w.net.send(peer.ref.Region, h.ref.Region, func() {
+				h.alive(life, func() { h.step(func(now events.Instant) lease.Effects { return h.agent.Granted(now, q, g) }) })
+			})
+		})
+	})
+}
+
+// publishReport stores a report, again until it is stored or a newer process reports.
+func (h *host) publishReport(life int, r events.Report) {
+	w := h.w
+	stored := false
+	w.hub.request(h.ref.Region, func() { w.hub.storeReport(h, r) }, func() { stored = true })
+	w.in(time.Second, func() {
+		h.alive(life, func() {
+			if !stored {
+				for _, cur := range h.agent.Reports() {
+					if cur.Cluster == r.Cluster {
+						h.publishReport(life, cur)
+					}
+				}
+			}
+		})
+	})
+}
+
+// reread takes the commands that are stored (every 5 s and at start).
+func (h *host) reread(life int) {
+	w := h.w
+	w.hub.request(h.ref.Region, func() {}, func() {
+		msgs, err := w.hub.store.All(events.StreamState, events.SubjectCommands(h.ref))
+		if err == nil {
+			for _, m := range msgs {
+				h.alive(life, func() { h.command(m.Subject, m.Data, m.Seq) })
+			}
+		}
+	})
+	w.in(w.d.ReRead, func() { h.alive(life, func() { h.reread(life) }) })
+}
+
+// command applies one stored command.
+func (h *host) command(subject string, data []byte, seq events.Seq) {
+	if h.agent == nil {
+		return
+	}
+	if subject == events.SubjectCommand(h.ref, events.ResumeCluster) {
+		var r events.Resume
+		if json.Unmarshal(data, &r) == nil {
+			h.step(func(now events.Instant) lease.Effects { return h.agent.Resume(now, r, seq) })
+		}
+		return
+	}
+	var s events.Set
+	if json.Unmarshal(data, &s) == nil {
+		h.step(func(now events.Instant) lease.Effects { return h.agent.Set(now, s, seq) })
+	}
+}

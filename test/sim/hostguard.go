@@ -1,0 +1,312 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/regionagent/lease"
+)
+
+// startGuard starts the guard process: what it must hold it reads from the ledger, like the real one.
+func (h *host) startGuard() {
+	if h.off || h.guard != nil {
+		return
+	}
+	h.gLife++
+	var led lease.Ledger
+	if h.disk != nil {
+		if err := json.Unmarshal(h.disk, &led); err != nil {
+			panic(fmt.Sprintf("sim: ledger: %v", err))
+		}
+	}
+	var cs []lease.Guarded
+	for _, s := range h.servers {
+		if e := led.Find(s.ref); e != nil {
+			cs = append(cs, lease.Guarded{Cluster: s.ref.Cluster, Held: e.Held(), Exempt: e.Exempt()})
+		} else if s.mark != "" {
+			cs = append(cs, lease.Guarded{Cluster: s.ref.Cluster, Held: true})
+		}
+	}
+	h.guard = lease.NewGuard(h.w.d, h.clock(), cs)
+	h.w.trace("%s guard starts", h.ref)
+	life := h.gLife
+	h.guardTick(life)
+	h.askAgent(life, true)
+}
+
+func (h *host) killGuard() {
+	if h.guard != nil {
+		h.w.trace("%s guard dies", h.ref)
+		h.guard = nil
+		h.gStopped = 0
+	}
+}
+
+// guarding runs f in the guard process life, or when its pause is over.
+func (h *host) guarding(life int, f func()) {
+	switch stop := max(h.gStopped, h.paused); {
+	case h.guard == nil || h.gLife != life || h.off:
+	case h.w.now < stop:
+		h.w.in(stop-h.w.now, func() { h.guarding(life, f) }) // the first to run after a pause
+	default:
+		f()
+	}
+}
+
+// askAgent asks the agent for what is left (D1) and takes its answer, whenever that comes.
+func (h *host) askAgent(life int, again bool) {
+	h.guarding(life, func() {
+		asked := h.clock()
+		alife := h.life
+		h.w.in(h.w.between(0, 2*time.Millisecond), func() {
+			h.alive(alife, func() {
+				h.guardHeard = h.w.now
+				left, nonce := h.agent.Lefts(h.clock()), h.nonce
+				h.w.in(h.w.between(0, time.Millisecond), func() {
+					h.guarding(life, func() { h.answered(life, alife, asked, nonce, left) })
+				})
+			})
+		})
+		if again {
+			h.w.in(h.w.d.Beat/2, func() { h.askAgent(life, true) })
+		}
+	})
+}
+
+func (h *host) answered(life, alife int, asked events.Instant, nonce string, left []lease.Left) {
+	for _, s := range h.servers { // its freezes are verified all the time
+		if f := h.guard.Fence(s.ref.Cluster); f == lease.FenceFrozen {
+			h.fenced(s)
+		}
+	}
+	h.guard.Answered(h.clock(), asked, nonce, left)
+	h.guardTick(life)
+	for _, s := range h.servers {
+		dl := h.guard.Deadline(s.ref.Cluster)
+		h.w.in(h.w.between(0, time.Millisecond), func() {
+			h.alive(alife, func() {
+				h.step(func(now events.Instant) lease.Effects { return h.agent.Handed(now, s.ref, dl) })
+			})
+		})
+	}
+}
+
+// guardTick carries out what the guard's core wants, and comes back when it asks to.
+func (h *host) guardTick(life int) {
+	h.guarding(life, func() {
+		for _, a := range h.guard.Tick(h.clock()) {
+			s := h.serverNamed(a.Cluster)
+			switch a.Verb {
+			case lease.GuardFreeze:
+				h.freeze(s, func(bool) { h.guarding(life, func() { h.fenced(s); h.guardTick(life) }) })
+			case lease.GuardKill:
+				h.killServer(s, func() { h.guarding(life, func() { h.guard.Killed(h.clock(), a.Cluster, true); h.guardTick(life) }) })
+			}
+		}
+		if at := h.guard.NextWake(); at != events.Never {
+			h.w.in(h.until(at), func() { h.guardTick(life) })
+		}
+	})
+}
+
+// fenced tells the guard's core what a freeze found: nothing to hold where no process is left.
+func (h *host) fenced(s *server) {
+	if s.state == events.ServerDown {
+		h.guard.Killed(h.clock(), s.ref.Cluster, true)
+	} else {
+		h.guard.Frozen(h.clock(), s.ref.Cluster, s.frozen)
+	}
+}
+
+func (h *host) serverNamed(cluster string) *server {
+	for _, s := range h.servers {
+		if s.ref.Cluster == cluster {
+			return s
+		}
+	}
+	panic("sim: no server " + cluster)
+}
+
+// freeze stops every process of a server within S.
+func (h *host) freeze(s *server, done func(ok bool)) {
+	h.w.in(h.w.between(time.Millisecond, h.w.d.Freeze*9/10), func() {
+		if h.off {
+			return
+		}
+		if s.state != events.ServerDown {
+			if !s.frozen {
+				h.w.trace("%s frozen", s.ref)
+			}
+			s.frozen = true
+		}
+		done(true)
+	})
+}
+
+// killServer places the signal file, then kills every process.
+func (h *host) killServer(s *server, done func()) {
+	h.w.in(h.w.between(5*time.Millisecond, 200*time.Millisecond), func() {
+		if h.off {
+			return
+		}
+		if s.state != events.ServerDown {
+			h.w.trace("%s killed", s.ref)
+		}
+		s.kill()
+		done()
+	})
+}
+
+// perform carries out one action of the agent's core and tells it the end.
+func (h *host) perform(life int, a lease.Action) {
+	w, s := h.w, h.serverNamed(a.Cluster.Cluster)
+	w.rows["agent."+a.Rule]++
+	end := func(r events.Result) {
+		r.Step = a.Step
+		h.alive(life, func() {
+			h.step(func(now events.Instant) lease.Effects { return h.agent.Finished(now, a, r, s.probed()) })
+		})
+	}
+	done := func() {
+		end(events.Result{Outcome: events.Done, LSN: s.lsn, Replayed: s.lsn, Timeline: s.timeline, Why: string(a.Verb)})
+	}
+	failed := func(o events.Outcome) { end(events.Result{Outcome: o, Why: "simulated"}) }
+	began := s.state
+	switch a.Verb {
+	case lease.Freeze:
+		h.freeze(s, func(bool) {
+			h.guarding(h.gLife, func() { h.fenced(s) })
+			done()
+		})
+	case lease.Kill:
+		h.killServer(s, func() {
+			h.guarding(h.gLife, func() { h.guard.Killed(h.clock(), s.ref.Cluster, true) })
+			done()
+		})
+	case lease.Thaw:
+		h.thaw(s, done, failed)
+	default:
+		w.in(w.between(2*time.Millisecond, 300*time.Millisecond), func() {
+			if h.off {
+				return
+			}
+			if w.chance(0.02) || (s.frozen && a.Verb != lease.Mark) || (s.state == events.ServerDown && began != events.ServerDown) {
+				failed(events.Retry)
+				return
+			}
+			if h.drive(s, a) {
+				done()
+			} else {
+				failed(events.Retry)
+			}
+		})
+	}
+}
+
+// thaw lets a server go if the guard, at that very instant, holds a deadline in the future.
+func (h *host) thaw(s *server, done func(), failed func(events.Outcome)) {
+	h.w.in(h.w.between(time.Millisecond, 10*time.Millisecond), func() {
+		if h.off {
+			return
+		}
+		if h.guard == nil || h.w.now < max(h.gStopped, h.paused) || !h.guard.MayThaw(h.clock(), s.ref.Cluster) {
+			failed(events.Refused)
+			return
+		}
+		h.guard.Thawed(h.clock(), s.ref.Cluster)
+		if s.frozen {
+			h.w.trace("%s thawed", s.ref)
+		}
+		s.frozen = false
+		h.guardTick(h.gLife)
+		done()
+	})
+}
+
+// drive is the simulated driver.
+func (h *host) drive(s *server, a lease.Action) bool {
+	if s.stuck {
+		return false
+	}
+	h.w.trace("%s %s (%s)", s.ref, a.Verb, a.Rule)
+	switch a.Verb {
+	case lease.Start:
+		if s.state == events.ServerRecovery {
+			s.state = events.ServerDown
+		}
+		s.start(true)
+	case lease.StartStandby:
+		s.signal = true
+		s.start(false)
+	case lease.Promote:
+		return s.promote()
+	case lease.Stop:
+		s.signal = true
+		s.state = events.ServerDown
+	case lease.Cut:
+		s.cut = true
+	case lease.Follow:
+		s.cut = false
+		if r, err := events.ParseRef(a.Source); err == nil {
+			s.upstream = r
+		}
+	case lease.Mark:
+		s.mark = a.Group
+	}
+	return true
+}
+
+// probe looks at every server, tells the core, and sends health.
+func (h *host) probe(life int) {
+	w := h.w
+	health := events.Health{Agent: h.ref, Nonce: h.nonce, Full: h.full, Delta: h.delta, Peer: h.ref.String()}
+	h.delta++
+	// The guard unheard for long: the agent restarts it, and until it is back freezes by itself (D1).
+	if h.guard == nil && w.now-h.guardHeard > 3*w.d.Beat {
+		for _, l := range h.agent.Lefts(h.clock()) {
+			if l.Held && !l.Exempt {
+				h.freeze(h.serverNamed(l.Cluster), func(bool) {})
+			}
+		}
+	}
+	for _, s := range h.servers {
+		ch := h.health(s)
+		health.Clusters = append(health.Clusters, ch)
+		h.step(func(now events.Instant) lease.Effects { return h.agent.Observed(now, ch) })
+		if h.agent == nil {
+			return
+		}
+	}
+	for _, c := range w.ctls {
+		w.hub.plain(h.ref.Region, c.region, func() { c.healthSeen(health) })
+	}
+	w.in(w.d.Probe+w.between(0, 5*time.Millisecond), func() { h.alive(life, func() { h.probe(life) }) })
+}
+
+func (h *host) health(s *server) events.ClusterHealth {
+	ch := events.ClusterHealth{
+		Cluster: s.ref, Kind: events.KindPostgres, Server: s.probed(), Mark: s.mark, SystemID: s.cfg.Group, Timeline: s.timeline, LSN: s.lsn, Address: s.ref.String(),
+	}
+	if up := h.w.server(s.upstream); s.state == events.ServerRecovery && up != nil && !s.cut {
+		ch.Streaming = up.state != events.ServerDown && h.w.net.both(s.ref.Region, up.ref.Region) && !up.host.off
+		ch.Upstream = up.ref.String()
+	}
+	for _, v := range h.agent.Views(h.clock()) {
+		if v.Cluster != s.ref {
+			continue
+		}
+		ch.Managed = v.Managed
+		well := v.Role != events.RoleActive || v.Right <= h.clock() || ch.Server == events.ServerWritable || ch.Server == events.ServerFrozen
+		if well {
+			delete(h.sick, s.ref)
+		} else if _, known := h.sick[s.ref]; !known {
+			h.sick[s.ref] = h.w.now
+		}
+	}
+	if since, ok := h.sick[s.ref]; ok {
+		ch.Down = h.w.now - since + 1
+	}
+	return ch
+}

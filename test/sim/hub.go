@@ -1,0 +1,167 @@
+package sim
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/bus"
+)
+
+// deliver carries on what the store republished: beats to controllers, commands to agents. Plain copies on a stream's own subject (Seq 0, also of
+// refused publishes) have no reader: nobody may read commands there.
+func (h *hub) deliver(from string) {
+	for _, m := range h.store.Heard() {
+		switch {
+		case m.Seq == 0:
+		case strings.HasPrefix(m.Subject, events.Prefix+"seen."):
+			lane, gen, agent, err := events.ParseLaneSubject(m.Subject)
+			h.must(err)
+			var body events.LaneBody
+			h.must(json.Unmarshal(m.Data, &body))
+			in := fleet.LaneSeen{Lane: lane, Generation: gen, Agent: agent, Seq: m.Seq, Body: body}
+			for _, c := range h.w.ctls {
+				h.plain(from, c.region, func() { c.alive(c.life, func() { c.input(in) }) })
+			}
+		case strings.HasPrefix(m.Subject, events.Prefix+"did."):
+			p := strings.Split(m.Subject, ".")
+			for _, a := range h.w.hosts {
+				if a.ref.Region == p[2] && a.ref.Agent == p[3] {
+					subject := events.SubjectCommand(a.ref, p[4])
+					h.plain(from, a.ref.Region, func() { a.alive(a.life, func() { a.command(subject, m.Data, m.Seq) }) })
+				}
+			}
+		}
+	}
+}
+
+// publishLane stores on one acceptor, as its server would.
+func (h *hub) publishLane(n int, gen uint64, a events.AgentRef, data []byte, last events.Seq) (events.Seq, error) {
+	seq, err := h.store.Publish(bus.Out{Subject: events.SubjectLane(n, gen, a), Data: data, Stream: events.LaneStream(n, gen), Last: &last})
+	h.deliver(h.lanes.Lanes[n].Region)
+	return seq, err
+}
+
+func (h *hub) lastLane(n int, gen uint64, a events.AgentRef) (events.Seq, events.LaneBody) {
+	var body events.LaneBody
+	m, err := h.store.Last(events.LaneStream(n, gen), events.SubjectLane(n, gen, a))
+	if err != nil || m == nil {
+		return 0, body
+	}
+	h.must(json.Unmarshal(m.Data, &body))
+	return m.Seq, body
+}
+
+// recordedLanes is ctl.lanes as stored, or the first generation before any leader wrote it.
+func (h *hub) recordedLanes() events.LaneSet {
+	set := events.LaneSet{}
+	if m, _ := h.store.Last(events.StreamState, events.SubjectLanes); m != nil {
+		h.must(json.Unmarshal(m.Data, &set))
+		return set
+	}
+	for n := range set.Lanes {
+		set.Lanes[n] = events.LanePlace{Generation: 1, Region: h.lanes.Lanes[n].Region}
+	}
+	return set
+}
+
+// generationFor is the generation an agent's own core believes in.
+func (h *hub) generationFor(a *host, n int) uint64 { return a.agent.Place(n).Generation }
+
+func (h *hub) storeReport(a *host, r events.Report) {
+	data, err := json.Marshal(r)
+	h.must(err)
+	_, err = h.store.Publish(bus.Out{Subject: events.SubjectReport(a.ref, r.Cluster.Cluster), Data: data})
+	h.must(err)
+	h.store.Heard()
+	for _, c := range h.w.ctls {
+		h.plain(a.ref.Region, c.region, func() { c.alive(c.life, func() { c.input(fleet.ReportSeen{Report: r}) }) })
+	}
+}
+
+// commit stores a batch for a leader and notes the records in it.
+func (h *hub) commit(c *ctl, out []bus.Out) (events.Seq, error) {
+	seq, err := h.store.Batch(out)
+	if err != nil {
+		h.store.Heard()
+		return 0, err
+	}
+	for _, o := range out {
+		if strings.HasPrefix(o.Subject, events.Prefix+"rec.") {
+			var r events.Record
+			h.must(json.Unmarshal(o.Data, &r))
+			h.w.recorded(c, &r)
+		}
+	}
+	h.deliver(h.leader)
+	return seq, nil
+}
+
+func (w *World) storeConfig(g events.GroupConfig) {
+	data, err := json.Marshal(g)
+	w.hub.must(err)
+	_, err = w.hub.store.Publish(bus.Out{Subject: events.SubjectGroup(g.Group), Data: data})
+	w.hub.must(err)
+	w.hub.store.Heard()
+}
+
+// snapshot is what a new leader reads.
+func (h *hub) snapshot(term events.Seq, region string) fleet.Snapshot {
+	s := fleet.Snapshot{Term: term, Region: region, Lanes: h.recordedLanes(), Fleet: events.FleetConfig{Profile: h.w.d.Profile, MaxOut: 1}}
+	all := func(stream, pattern string, f func(m bus.Message)) {
+		ms, err := h.store.All(stream, pattern)
+		h.must(err)
+		for _, m := range ms {
+			f(m)
+		}
+	}
+	all(events.StreamState, events.SubjectLanes, func(m bus.Message) { s.LanesSeq = m.Seq })
+	all(events.StreamState, events.SubjectAutomation, func(m bus.Message) {
+		h.must(json.Unmarshal(m.Data, &s.Automation))
+		s.AutoSeq = m.Seq
+	})
+	all(events.StreamState, events.SubjectRecord("*"), func(m bus.Message) {
+		r := fleet.Record{Revision: m.Seq}
+		h.must(json.Unmarshal(m.Data, &r.Record))
+		s.Records = append(s.Records, r)
+	})
+	all(events.StreamConfig, events.SubjectGroup("*"), func(m bus.Message) {
+		g := fleet.GroupConfig{Revision: m.Seq}
+		h.must(json.Unmarshal(m.Data, &g.GroupConfig))
+		s.Groups = append(s.Groups, g)
+	})
+	all(events.StreamReport, events.Prefix+"report.>", func(m bus.Message) {
+		var r events.Report
+		h.must(json.Unmarshal(m.Data, &r))
+		s.Reports = append(s.Reports, r)
+	})
+	return s
+}
+
+// loseDisk is the loss of one acceptor's disk: its stream is there again, empty, with sequences that begin anew. It is noticed and rebuilt as a new
+// generation (K1, C9); until the record says so, everybody still talks to the empty one.
+func (h *hub) loseDisk(n int) {
+	h.w.trace("acceptor %d loses its disk", n)
+	h.must(h.store.Wipe(events.LaneStream(n, h.lanes.Lanes[n].Generation)))
+	h.rebuild(n, h.lanes.Lanes[n].Generation)
+}
+
+// rebuild makes the new stream and has the leader record it, until it is recorded.
+func (h *hub) rebuild(n int, old uint64) {
+	h.w.in(h.w.between(200*time.Millisecond, 3*time.Second), func() {
+		if h.recordedLanes().Lanes[n].Generation > old {
+			h.lanes.Lanes[n] = h.recordedLanes().Lanes[n]
+			return
+		}
+		place := events.LanePlace{Generation: old + 1, Region: h.lanes.Lanes[n].Region}
+		h.must(h.store.Create(events.Lane(n, place)))
+		for _, c := range h.w.ctls {
+			if c.fleet != nil {
+				c.alive(c.life, func() { c.input(fleet.LaneRebuilt{Lane: n, Place: place}) })
+			}
+		}
+		h.rebuild(n, old)
+	})
+}
