@@ -1,0 +1,161 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// ErrMissing: a stream is not there although it must be, for somebody reports a history. Its record must be rebuilt by a person, never made anew
+// empty (4-bus, Streams).
+var ErrMissing = errors.New("stream is missing, and there is a history")
+
+// defaultDuplicates is the server's deduplication window where a stream names none.
+const defaultDuplicates = 2 * time.Minute
+
+// regionTag is the tag of a hub server, by which streams are pinned and leaders are steered.
+func regionTag(region string) string { return "region:" + region }
+
+// Ensure makes sure that the streams exist as they should, one by one, and reports differences as errors without changing what is there.
+// replicas is how many servers the hub has; a stream gets no more. With refuseMissing a missing stream is ErrMissing: set it as soon as
+// any agent reports a history. The context needs a deadline; an election of the hub takes up to 10 s.
+func (n *NATS) Ensure(ctx context.Context, streams []events.Stream, replicas int, refuseMissing bool) error {
+	var all []error
+	for _, s := range streams {
+		s.Replicas = min(s.Replicas, replicas)
+		if s.Duplicates == 0 {
+			s.Duplicates = defaultDuplicates
+		}
+		if err := n.ensure(ctx, s, refuseMissing); err != nil {
+			all = append(all, fmt.Errorf("stream %s: %w", s.Name, err))
+		}
+	}
+	return errors.Join(all...)
+}
+
+func (n *NATS) ensure(ctx context.Context, want events.Stream, refuseMissing bool) error {
+	js, err := n.admin()
+	if err != nil {
+		return err
+	}
+	st, err := js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if refuseMissing {
+			return ErrMissing
+		}
+		st, err = js.CreateStream(ctx, configOf(want))
+	}
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody else was first, with another configuration
+		st, err = js.Stream(ctx, want.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("look up or create: %w", err)
+	}
+	if d := differences(configOf(want), st.CachedInfo().Config); len(d) > 0 {
+		return fmt.Errorf("it exists and differs: %s", strings.Join(d, "; "))
+	}
+	return nil
+}
+
+// admin is JetStream on the nearest connection that is up.
+func (n *NATS) admin() (jetstream.JetStream, error) {
+	up, err := n.healthy()
+	if err != nil {
+		return nil, err
+	}
+	up[0].mu.Lock()
+	defer up[0].mu.Unlock()
+	return up[0].js, nil
+}
+
+// configOf says everything about a stream, the server's defaults included, so that whatever somebody changed shows as a difference.
+func configOf(s events.Stream) jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1,
+		Name: s.Name, Description: s.Doc, Subjects: s.Subjects, Replicas: s.Replicas, Storage: jetstream.FileStorage,
+		MaxMsgsPerSubject: s.PerSubject, MaxAge: s.MaxAge, Duplicates: s.Duplicates, DenyDelete: s.DenyRemoval, DenyPurge: s.DenyRemoval,
+		AllowDirect: true, AllowAtomicPublish: s.Atomic,
+	}
+	if s.PerSubject == 0 {
+		c.MaxMsgsPerSubject = -1
+	}
+	if s.Memory {
+		c.Storage = jetstream.MemoryStorage
+	}
+	if s.RepublishFrom != "" {
+		c.RePublish = &jetstream.RePublish{Source: s.RepublishFrom, Destination: s.RepublishTo}
+	}
+	if s.Region != "" {
+		c.Placement = &jetstream.Placement{Tags: []string{regionTag(s.Region)}}
+	}
+	return c
+}
+
+// PreferLeader moves the leader of a replicated stream, and those of its consumers, to a region's server if they are elsewhere. It costs the stream
+// a moment without a leader, so call it when nothing is going on, and only while that region is healthy.
+func (n *NATS) PreferLeader(ctx context.Context, stream, region string) error {
+	c, err := n.region(region)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	server, up := c.name, c.up
+	c.mu.Unlock()
+	if !up {
+		return fmt.Errorf("move the leader of stream %s to hub region %s: %w", stream, region, ErrUnavailable)
+	}
+	js, err := n.admin()
+	if err != nil {
+		return err
+	}
+	st, err := js.Stream(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", stream, err)
+	}
+	var all []error
+	if cl := st.CachedInfo().Cluster; cl != nil && cl.Leader != "" && cl.Leader != server {
+		all = append(all, n.stepDown(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+stream, server))
+	}
+	consumers := st.ListConsumers(ctx)
+	for info := range consumers.Info() {
+		if cl := info.Cluster; cl != nil && cl.Leader != "" && cl.Leader != server && slices.ContainsFunc(cl.Replicas, func(p *jetstream.PeerInfo) bool { return p.Name == server }) {
+			all = append(all, n.stepDown(ctx, "$JS.API.CONSUMER.LEADER.STEPDOWN."+stream+"."+info.Name, server))
+		}
+	}
+	return errors.Join(append(all, consumers.Err())...)
+}
+
+// stepDown asks a leader to hand over to a server.
+func (n *NATS) stepDown(ctx context.Context, subject, server string) error {
+	data, err := json.Marshal(map[string]any{"placement": map[string]string{"preferred": server}})
+	if err != nil {
+		return err
+	}
+	up, err := n.healthy()
+	if err != nil {
+		return err
+	}
+	m, err := up[0].ask(ctx, nil, &nats.Msg{Subject: subject, Data: data})
+	if err != nil {
+		return fmt.Errorf("step down to server %s: %w", server, err)
+	}
+	var answer struct {
+		Error *apiError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", subject, err)
+	}
+	if answer.Error != nil {
+		return fmt.Errorf("step down to server %s: %w", server, answer.Error)
+	}
+	return nil
+}

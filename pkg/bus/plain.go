@@ -1,0 +1,166 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// subscription is one plain subscription. It lives on one connection at a time and moves on when that one drops; what is said meanwhile is
+// missed, as at most once allows.
+type subscription struct {
+	pattern string
+	f       func(Message)
+
+	turn sync.Mutex // one message at a time, also while it moves
+
+	mu      sync.Mutex
+	on      *conn
+	sub     *nats.Subscription
+	stopped bool
+}
+
+// Send publishes a plain message by the nearest connection that is up.
+func (n *NATS) Send(subject string, data []byte) error {
+	up, err := n.healthy()
+	for _, c := range up {
+		nc, _, f, lerr := c.link(subject)
+		if lerr != nil {
+			err = lerr
+			continue
+		}
+		err = nc.Publish(subject, data)
+		c.landed(f, false)
+		if err == nil {
+			return nil
+		}
+		err = classify(err)
+	}
+	return fmt.Errorf("send %s: %w", subject, err)
+}
+
+// Subscribe hands every plain message on pattern to f, one at a time in order, until stop is called. Without any connection it begins when
+// one comes up.
+func (n *NATS) Subscribe(pattern string, f func(Message)) (stop func(), err error) {
+	s := &subscription{pattern: pattern, f: f}
+	n.mu.Lock()
+	n.subs = append(n.subs, s)
+	n.mu.Unlock()
+	if up, err := n.healthy(); err == nil {
+		if err := s.settle(up[0]); err != nil {
+			return nil, fmt.Errorf("subscribe %s: %w", pattern, err)
+		}
+	}
+	return func() {
+		n.mu.Lock()
+		n.subs = slices.DeleteFunc(n.subs, func(x *subscription) bool { return x == s })
+		n.mu.Unlock()
+		s.stop()
+	}, nil
+}
+
+// place moves subscriptions off connections that dropped, until the bus is closed.
+func (n *NATS) place(ctx context.Context) {
+	for {
+		select {
+		case <-n.move:
+		case <-ctx.Done():
+			return
+		}
+		n.mu.Lock()
+		subs := slices.Clone(n.subs)
+		n.mu.Unlock()
+		up, err := n.healthy()
+		if err != nil {
+			continue // whatever comes up signals again
+		}
+		for _, s := range subs {
+			if on := s.where(); on != nil && slices.Contains(up, on) {
+				continue
+			}
+			if err := s.settle(up[0]); err != nil {
+				n.log.Warn("move subscription", "subject", s.pattern, "region", up[0].server.Region, "err", err)
+				signal(n.move)
+			}
+		}
+	}
+}
+
+func (s *subscription) where() *conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.on
+}
+
+// settle subscribes on a connection and gives the old one up.
+func (s *subscription) settle(c *conn) error {
+	nc, _, f, err := c.link()
+	if err != nil {
+		return err
+	}
+	c.landed(f, false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.on == c {
+		return nil
+	}
+	var own *nats.Subscription
+	sub, err := nc.Subscribe(s.pattern, func(m *nats.Msg) {
+		s.turn.Lock()
+		defer s.turn.Unlock()
+		s.mu.Lock()
+		current := s.sub == own && !s.stopped
+		s.mu.Unlock()
+		if current {
+			s.f(plain(m))
+		}
+	})
+	if err != nil {
+		return classify(err)
+	}
+	own = sub
+	old := s.sub
+	s.on, s.sub = c, sub
+	go drop(old)
+	_ = nc.FlushTimeout(connectTimeout) // so that what is published from here on by this server is heard
+	return nil
+}
+
+func (s *subscription) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	go drop(s.sub)
+}
+
+// drop unsubscribes; it may block in the lock of a dead connection.
+func drop(sub *nats.Subscription) {
+	if sub != nil {
+		_ = sub.Unsubscribe()
+	}
+}
+
+// plain reads a message as a plain subscriber gets it. A republished one carries its sequence, in a header.
+func plain(m *nats.Msg) Message {
+	seq, _ := strconv.ParseUint(m.Header.Get(headerSeq), 10, 64)
+	return Message{Subject: m.Subject, Seq: events.Seq(seq), Data: m.Data, Reply: m.Reply}
+}
+
+// Request sends a plain request by the nearest connection that is up and waits for one answer.
+func (n *NATS) Request(ctx context.Context, subject string, data []byte) ([]byte, error) {
+	up, err := n.healthy()
+	if err != nil {
+		return nil, fmt.Errorf("request %s: %w", subject, err)
+	}
+	m, err := up[0].ask(ctx, nil, &nats.Msg{Subject: subject, Data: data})
+	if err != nil {
+		return nil, fmt.Errorf("request %s: %w", subject, err)
+	}
+	return m.Data, nil
+}
