@@ -14,7 +14,7 @@ import (
 // cut ends the WAL receiver for good: no upstream, no archive, also after a restart. It answers once the receiver is gone and all that was
 // received is replayed, with both positions; from then on the LSN stands.
 func (d *Driver) cut(ctx context.Context) events.Result {
-	h := d.now(ctx)
+	h := d.rested(ctx)
 	if r := must(h, events.ServerRecovery); r != nil {
 		return *r
 	}
@@ -117,7 +117,7 @@ func (d *Driver) drain(ctx context.Context, c *pgx.Conn) (received, replayed eve
 
 // follow undoes a cut, or follows another source; an empty source is the one it had. Whether it streams is for the probe to say.
 func (d *Driver) follow(ctx context.Context, source string) events.Result {
-	h := d.now(ctx)
+	h := d.rested(ctx)
 	if r := must(h, events.ServerRecovery); r != nil {
 		return *r
 	}

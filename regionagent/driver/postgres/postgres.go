@@ -158,6 +158,21 @@ func (d *Driver) now(ctx context.Context) events.ClusterHealth {
 	return d.look(ctx, d.work, false)
 }
 
+// rested is now, once a server that is going away has gone: after a stop the postmaster stays for its archiver and walsenders, and its pid file
+// goes before it does.
+func (d *Driver) rested(ctx context.Context) (h events.ClusterHealth) {
+	_ = poll(ctx, slow, func() (bool, error) { // when ctx ends, what was seen last is the answer
+		if h = d.now(ctx); h.Server != events.ServerUnknown {
+			return true, nil
+		}
+		all, err := processes(d.cfg.Data)
+		f, noFile := readPIDFile(d.cfg.Data)
+		going := err == nil && len(all) > 0 && (noFile != nil || f.status == "stopping")
+		return !going, nil
+	})
+	return h
+}
+
 // must returns what the action can't begin with: nil if the server is what it has to be.
 func must(h events.ClusterHealth, want events.Server) *events.Result {
 	var r events.Result
@@ -177,7 +192,7 @@ func must(h events.ClusterHealth, want events.Server) *events.Result {
 // checkpoint forces one and returns once the control file shows the current timeline: until then pg_rewind against this server silently does
 // the wrong thing (facts, C3a). In recovery it is a restart point, and the timeline is its upstream's affair.
 func (d *Driver) checkpoint(ctx context.Context) events.Result {
-	h := d.now(ctx)
+	h := d.rested(ctx)
 	if h.Server != events.ServerRecovery {
 		if r := must(h, events.ServerWritable); r != nil {
 			return *r

@@ -15,7 +15,7 @@ import (
 // promote makes a running standby writable and returns once it acknowledged a write, before any checkpoint. The LSN is the fork point by the
 // new timeline's history file: a position read beforehand would be too early (facts: lag read before promotion ended).
 func (d *Driver) promote(ctx context.Context) events.Result {
-	h := d.now(ctx)
+	h := d.rested(ctx)
 	already := h.Server == events.ServerWritable
 	if !already {
 		if r := must(h, events.ServerRecovery); r != nil {

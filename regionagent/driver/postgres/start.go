@@ -143,18 +143,6 @@ func (d *Driver) startStandby(ctx context.Context, source string) events.Result 
 	return done(false)
 }
 
-// rested is now, after whoever a clean stop left behind (archiver, walsenders) has gone.
-func (d *Driver) rested(ctx context.Context) (h events.ClusterHealth) {
-	_ = poll(ctx, slow, func() (bool, error) { // when ctx ends, what was seen last is the answer
-		if h = d.now(ctx); h.Server != events.ServerUnknown {
-			return true, nil
-		}
-		left, err := writers(d.cfg.Data)
-		return left != "", err
-	})
-	return h
-}
-
 // pointAt writes whom to follow. What it will hold then is somebody else's log, so our word that it is its own goes first.
 func (d *Driver) pointAt(u upstream) error {
 	if _, err := remove(d.path(writerFile)); err != nil {

@@ -28,10 +28,10 @@ func (d *Driver) stop(ctx context.Context) events.Result {
 	}
 	pm, running := postmaster(d.cfg.Data)
 	if !running {
-		if all, err := processes(d.cfg.Data); err != nil || len(all) > 0 {
-			return unknown("no postmaster, but %d processes of it (%v)", len(all), err)
+		if err := d.gone(ctx); err != nil {
+			return unknown("no postmaster: %v", err)
 		}
-		return d.stopped(ctx, true)
+		return d.stopped(context.WithoutCancel(ctx), true)
 	}
 	if ctx.Err() != nil {
 		return result(events.Retry, "nothing was begun: %v", ctx.Err())
@@ -83,7 +83,21 @@ func (d *Driver) stopped(ctx context.Context, already bool) events.Result {
 	return r
 }
 
-// writers names a process that could still write to the log or the control file; empty = none is left. Title by title: whoever just forked
+// gone waits until no process of it is left: a postmaster removes its pid file a moment before it ends.
+func (d *Driver) gone(ctx context.Context) error {
+	n := 0
+	err := poll(ctx, fast, func() (bool, error) {
+		all, err := processes(d.cfg.Data)
+		n = len(all)
+		return n == 0, err
+	})
+	if err != nil {
+		return fmt.Errorf("%d processes of it are left: %w", n, err)
+	}
+	return nil
+}
+
+// writers names the processes that could still write to the log or the control file; empty = none is left. Title by title: whoever just forked
 // still has the postmaster's and so counts.
 func writers(data string) (string, error) {
 	pm, _ := postmaster(data)
@@ -91,6 +105,7 @@ func writers(data string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	var left []string
 	for _, p := range all {
 		if p.pid == pm.pid {
 			continue
@@ -100,10 +115,10 @@ func writers(data string) (string, error) {
 			harmless = harmless || strings.HasPrefix(p.title, "postgres: ") && strings.Contains(p.title, title)
 		}
 		if !harmless {
-			return fmt.Sprintf("%s (pid %d)", p.title, p.pid), nil
+			left = append(left, fmt.Sprintf("%s (pid %d)", p.title, p.pid))
 		}
 	}
-	return "", nil
+	return strings.Join(left, ", "), nil
 }
 
 // signal sends to a process of this server and to nobody else: os.FindProcess holds the process (pidfd), then it is looked at, then signalled.

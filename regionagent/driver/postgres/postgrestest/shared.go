@@ -31,24 +31,31 @@ var made atomic.Int64
 // Name is a server name nobody in this process has yet; it can be a cluster's name, too.
 func Name(prefix string) string { return fmt.Sprintf("%s-%d", prefix, made.Add(1)) }
 
-// Primary makes a running writable server in the shared lab, killed when the test ends.
+// Primary makes a running writable server in the shared lab, gone when the test ends.
 func Primary(t TB, lines ...string) *Server {
 	t.Helper()
 	s, err := Shared(t).Primary(Name("a"), lines...)
 	return s.forTest(t, err)
 }
 
-// Standby makes a running standby of another, killed when the test ends.
+// Standby makes a running standby of another, gone when the test ends.
 func Standby(t TB, of *Server, lines ...string) *Server {
 	t.Helper()
-	s, err := Shared(t).Standby(Name("b"), of, lines...)
+	s, err := of.lab.Standby(Name("b"), of, lines...)
 	return s.forTest(t, err)
 }
 
-// Pair makes a primary and a standby of it.
+// Pair makes a primary and a standby of it in the shared lab.
 func Pair(t TB, lines ...string) (primary, standby *Server) {
 	t.Helper()
-	primary = Primary(t, lines...)
+	return Shared(t).Pair(t, lines...)
+}
+
+// Pair makes a primary and a standby of it, gone when the test ends.
+func (l *Lab) Pair(t TB, lines ...string) (primary, standby *Server) {
+	t.Helper()
+	p, err := l.Primary(Name("a"), lines...)
+	primary = p.forTest(t, err)
 	return primary, Standby(t, primary, lines...)
 }
 
