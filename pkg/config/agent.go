@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -38,30 +39,27 @@ type Cluster struct {
 	Postgres *Postgres
 }
 
-// Postgres is how to find and reach one PostgreSQL server.
+// Postgres is how to find and reach one PostgreSQL server. What is empty the driver finds out, or it has a default there.
 type Postgres struct {
-	Unit        string     // systemd unit that runs it; empty = run by pg_ctl
+	Unit        string     // systemd unit that runs it; Debian's postgresql@15-main also tells the data directory; empty = run by pg_ctl
 	Data        string     // data directory; empty = the unit's
-	Bin         string     // directory of pg_ctl and its like; empty = found by version
-	User        string     // OS user that owns the server
-	DSN         SecretFile // how to connect for probes; empty = the local socket
-	Advertise   string     // host:port under which clients and peers reach it; empty = found
-	RebuildRate int64      // bytes per second of a base backup; 0 = no limit
+	Bin         string     // directory of pg_ctl and its like; empty = by the version of the data directory
+	User        string     // OS user that owns the server; empty = the owner of the data directory
+	DSN         SecretFile // file with the connection string for probes; empty = the local socket
+	Advertise   string     // host:port under which clients and peers reach it; empty = the host's name and the server's port
 	Replication Replication
 }
 
-// Replication is who a standby connects as.
+// Replication is how a standby connects to its upstream.
 type Replication struct {
-	User     string
-	Password SecretFile // empty = none: trust, or a certificate
+	User     string     // empty = the driver's default
+	Password SecretFile // in libpq's pgpass format; empty = trust, or a certificate
+	Slot     string     // empty = none
+	Options  string     // further libpq keywords, as in sslmode=verify-full
 }
 
-// The defaults of an agent.
-const (
-	DefaultState           = "/var/lib/switchback/agent"
-	DefaultUser            = "postgres"
-	DefaultReplicationUser = "switchback"
-)
+// DefaultState is the directory of an agent that names none.
+const DefaultState = "/var/lib/switchback/agent"
 
 // Ledger is the file of the agent's ledger.
 func (a *Agent) Ledger() string { return filepath.Join(a.State, "ledger.json") }
@@ -142,33 +140,41 @@ func (a *Agent) cluster(e entry) {
 	a.Clusters = append(a.Clusters, c)
 }
 
+// debianUnit is a unit whose name tells where its data is.
+var debianUnit = regexp.MustCompile(`^postgresql@\d+-.+$`)
+
 func postgres(o *object) *Postgres {
-	p := Postgres{User: DefaultUser, Replication: Replication{User: DefaultReplicationUser}}
-	unit := o.get("unit")
+	var p Postgres
+	unit, data, user := o.get("unit"), o.get("data"), o.get("user")
 	p.Unit, _ = unit.text("a systemd unit, as in postgresql@15-main")
-	if strings.HasPrefix(p.Unit, "-") || strings.ContainsAny(p.Unit, "/ \t\n") {
+	p.Data = data.file("")
+	switch {
+	case !unit.there() && !data.there():
+		o.problem("names no server: want unit (a systemd unit) or data (a data directory)")
+	case strings.HasPrefix(p.Unit, "-") || strings.ContainsAny(p.Unit, "/ \t\n"):
 		unit.problem("%q: want a systemd unit, as in postgresql@15-main", p.Unit)
+	case unit.there() && !data.there() && !debianUnit.MatchString(p.Unit):
+		unit.problem("%q does not tell where its data is, as postgresql@15-main would: want data too", p.Unit)
 	}
-	p.Data = o.get("data").file("")
 	p.Bin = o.get("bin").file("")
-	if s, ok := o.get("user").text("an OS user"); ok {
-		p.User = s
+	if p.User, _ = user.text("an OS user"); p.User == "root" {
+		user.problem("root can't run PostgreSQL: want the user that owns the data directory")
 	}
 	p.DSN = o.get("dsn_file").secret()
 	p.Advertise = o.get("advertise").address(true)
-	p.RebuildRate = o.get("rebuild_rate").size(0, "/s")
+	rate := o.get("rebuild_rate")
+	rate.size(0, "/s")
+	rate.notYet("rebuild_rate")
 	o.get("replication").object(func(o *object) {
-		if s, ok := o.get("user").text("a role of the database"); ok {
-			p.Replication.User = s
+		r := &p.Replication
+		r.User, _ = o.get("user").text("a role of the database")
+		r.Password = o.get("password_file").secret()
+		r.Slot, _ = o.get("slot").text("the name of a replication slot")
+		options := o.get("options")
+		if r.Options, _ = options.text("libpq keywords, as in sslmode=verify-full"); strings.Contains(r.Options, "password") {
+			options.problem("holds a password: want it in password_file")
 		}
-		p.Replication.Password = o.get("password_file").secret()
 	})
-	if !unit.there() && !o.get("data").there() {
-		o.problem("names no server: want unit (a systemd unit) or data (a data directory)")
-	}
-	if p.User == "root" {
-		o.get("user").problem("root can't run PostgreSQL: want the user that owns the data directory")
-	}
 	return &p
 }
 
