@@ -28,33 +28,32 @@ func newLink(open func(context.Context, *link) (*pgx.Conn, error)) *link {
 	return &link{busy: make(chan struct{}, 1), open: open}
 }
 
-// use hands the connection to f, opening it when there is none. A connection that turns out to be dead was the last server's: f is then tried
-// once more on a new one, so f must be fit to be repeated.
+// use hands the connection to f. A warm connection that turns out to be dead was the last server's: f is then tried once more on a new one, so f
+// must be fit to be repeated.
 func (l *link) use(ctx context.Context, f func(*pgx.Conn) error) error {
+	warm, err := l.once(ctx, f)
+	if warm && err != nil && ctx.Err() == nil {
+		_, err = l.once(ctx, f)
+	}
+	return err
+}
+
+// once hands the connection to f, opening it when there is none, and says whether a warm one died of it.
+func (l *link) once(ctx context.Context, f func(*pgx.Conn) error) (warmDied bool, err error) {
 	select {
 	case l.busy <- struct{}{}:
 		defer func() { <-l.busy }()
 	case <-ctx.Done():
-		return fmt.Errorf("wait for connection: %w", ctx.Err())
+		return false, fmt.Errorf("wait for connection: %w", ctx.Err())
 	}
-	for {
-		warm := l.conn != nil && !l.conn.IsClosed()
-		if !warm {
-			conn, err := l.open(ctx, l)
-			if err != nil {
-				return err
-			}
-			l.conn = conn
+	warm := l.conn != nil && !l.conn.IsClosed()
+	if !warm {
+		if l.conn, err = l.open(ctx, l); err != nil {
+			return false, err
 		}
-		err := f(l.conn)
-		if err != nil && l.conn.IsClosed() {
-			l.conn = nil
-			if warm && ctx.Err() == nil {
-				continue
-			}
-		}
-		return err
 	}
+	err = f(l.conn)
+	return warm && l.conn.IsClosed(), err
 }
 
 func (l *link) close() {

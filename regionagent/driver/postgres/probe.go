@@ -100,16 +100,16 @@ func (d *Driver) look(ctx context.Context, l *link, canary bool) events.ClusterH
 		}
 		h.Error = ""
 		d.fill(&h, f)
-		if !canary || f.recovery {
-			return nil
-		}
-		began := time.Now()
-		if err := d.canary(talk, l, c); err != nil {
-			return fmt.Errorf("canary: %w", err)
-		}
-		h.Canary, h.CanaryOK = time.Since(began), true
 		return nil
 	})
+	if err == nil && canary && h.Server == events.ServerWritable {
+		began := time.Now()
+		if _, err = l.once(talk, func(c *pgx.Conn) error { return d.canary(talk, l, c) }); err != nil {
+			err = fmt.Errorf("canary: %w", err)
+		} else {
+			h.Canary, h.CanaryOK = time.Since(began), true
+		}
+	}
 	if err != nil {
 		h.Error = err.Error()
 		if h.Server == events.ServerUnknown {

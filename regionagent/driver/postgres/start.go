@@ -171,7 +171,7 @@ func (d *Driver) launch(ctx context.Context, recovery bool) error {
 			}
 			return false, fmt.Errorf("start: it came up with recovery %v, want %v", in, recovery)
 		}
-		if time.Since(began) < appear {
+		if fileSize(d.path(logFile)) == logged && time.Since(began) < appear { // it has not spoken yet
 			return false, nil
 		}
 		if all, err := processes(d.cfg.Data); err == nil && len(all) == 0 {

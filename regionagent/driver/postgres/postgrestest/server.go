@@ -193,7 +193,31 @@ func (s *Server) Close() error {
 }
 
 // Freeze stops every process of it, the postmaster first, until none is left that runs.
-func (s *Server) Freeze() error { return s.each(syscall.SIGSTOP, true) }
+func (s *Server) Freeze() error {
+	if err := s.each(syscall.SIGSTOP, true); err != nil {
+		return err
+	}
+	pids, err := postgres.PIDs(s.Data)
+	if err != nil {
+		return err
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for _, pid := range pids {
+		for !stopped(pid) { // a signal takes effect when the process is next scheduled
+			if time.Now().After(deadline) {
+				return fmt.Errorf("freeze %s: process %d runs on", s.Name, pid)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return nil
+}
+
+func stopped(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return err != nil || strings.HasPrefix(rest, "T")
+}
 
 // Thaw lets them go on.
 func (s *Server) Thaw() error { return s.each(syscall.SIGCONT, true) }
