@@ -18,7 +18,7 @@ import (
 
 // lostAnswer: it is stored, and nobody tells.
 func lostAnswer(t *testing.T, r rig) {
-	b, n := r.party(t), own(t)
+	b, n := r.party(t), own()
 	must(t, b, bus.Out{Subject: n.rec, Data: text("one"), Last: bus.LastIs(0)})
 	b.mute()
 	if _, err := b.Publish(brief(t), bus.Out{Subject: n.rec, Data: text("two")}); !errors.Is(err, bus.ErrUnknown) {
@@ -30,7 +30,7 @@ func lostAnswer(t *testing.T, r rig) {
 
 // lateArrival: it is stored after the caller gave up.
 func lateArrival(t *testing.T, r rig) {
-	b, other, n := r.party(t), r.party(t), own(t)
+	b, other, n := r.party(t), r.party(t), own()
 	first := must(t, b, bus.Out{Subject: n.rec, Data: text("one"), Last: bus.LastIs(0)})
 	b.hold()
 	if _, err := b.Publish(brief(t), bus.Out{Subject: n.rec, Data: text("two"), Last: &first}); !errors.Is(err, bus.ErrUnknown) {
@@ -43,8 +43,8 @@ func lateArrival(t *testing.T, r rig) {
 
 // blackHole: the nearest server swallows everything. Its lane is cut off at once when that is noticed, everything else moves on.
 func blackHole(t *testing.T, r rig) {
-	b, n := r.party(t), own(t)
-	a := events.AgentRef{Region: "eu", Agent: "black-hole"}
+	b, n := r.party(t), own()
+	a := n.agent
 	lane, subject := b.Lane(0, place(0)), events.SubjectLane(0, 1, a)
 	var heard inbox
 	stop, err := b.Subscribe(n.did, heard.put)
@@ -102,8 +102,8 @@ func drain(ch <-chan struct{}) {
 }
 
 func consuming(t *testing.T, r rig) {
-	b := r.party(t)
-	subject := events.SubjectOp("reader", "consuming")
+	b, n := r.party(t), own()
+	subject := events.SubjectOp("reader", n.id)
 	for i := range 300 {
 		must(t, b, bus.Out{Subject: subject, Data: fmt.Append(nil, i)})
 	}
@@ -113,7 +113,7 @@ func consuming(t *testing.T, r rig) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- b.Consume(ctx, events.StreamOps, "consuming", func(_ context.Context, m bus.Message) error {
+		done <- b.Consume(ctx, events.StreamOps, "consuming-"+n.id, func(_ context.Context, m bus.Message) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if m.Subject != subject {
@@ -148,8 +148,8 @@ func consuming(t *testing.T, r rig) {
 
 // consumingByTurns: a reader dies with a message in hand; the next one gets that first, and then the rest in order.
 func consumingByTurns(t *testing.T, r rig) {
-	b := r.party(t)
-	subject := events.SubjectReport(events.AgentRef{Region: "eu", Agent: "turns-" + r.name}, "")
+	b, n := r.party(t), own()
+	subject := events.SubjectReport(n.agent, "")
 	for i := range 40 {
 		must(t, b, bus.Out{Subject: subject + fmt.Sprintf("c%d", i), Data: fmt.Append(nil, i)})
 	}
@@ -160,7 +160,7 @@ func consumingByTurns(t *testing.T, r rig) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_ = from.Consume(ctx, events.StreamReport, "turns", func(_ context.Context, m bus.Message) error {
+			_ = from.Consume(ctx, events.StreamReport, "turns-"+n.id, func(_ context.Context, m bus.Message) error {
 				mu.Lock()
 				defer mu.Unlock()
 				if !strings.HasPrefix(m.Subject, subject) {
@@ -197,9 +197,9 @@ func consumingByTurns(t *testing.T, r rig) {
 }
 
 func requests(t *testing.T, r rig) {
-	b, other := r.party(t), r.party(t)
-	pattern := events.SubjectDo("*", "verb-"+r.name)
-	if _, err := b.Request(soon(t), events.SubjectDo("me", "verb-"+r.name), nil); !errors.Is(err, bus.ErrUnavailable) {
+	b, other, n := r.party(t), r.party(t), own()
+	pattern, asked := events.SubjectDo("*", n.id), events.SubjectDo("me", n.id)
+	if _, err := b.Request(soon(t), asked, nil); !errors.Is(err, bus.ErrUnavailable) {
 		t.Errorf("nobody serves it: %v", err)
 	}
 	stop, err := other.Serve(bus.Service{Name: "switchback", Version: "1.0.0", Description: "door"}, pattern, func(m bus.Message) []byte {
@@ -210,18 +210,18 @@ func requests(t *testing.T, r rig) {
 	}
 	var got []byte
 	eventually(t, "the door answers", func() bool {
-		got, err = b.Request(soon(t), events.SubjectDo("me", "verb-"+r.name), text("please"))
+		got, err = b.Request(soon(t), asked, text("please"))
 		return err == nil
 	})
-	if want := events.SubjectDo("me", "verb-"+r.name) + " please"; string(got) != want {
+	if want := asked + " please"; string(got) != want {
 		t.Errorf("answer %q, want %q", got, want)
 	}
 	stop()
 	eventually(t, "the door is closed", func() bool {
-		_, err := b.Request(brief(t), events.SubjectDo("me", "verb-"+r.name), nil)
+		_, err := b.Request(brief(t), asked, nil)
 		return errors.Is(err, bus.ErrUnavailable)
 	})
-	plain := "switchback.look.test-" + r.name
+	plain := "switchback.look." + n.id
 	unsub, err := other.Subscribe(plain, func(m bus.Message) {
 		if err := other.Send(m.Reply, text("seen")); err != nil {
 			t.Error(err)
@@ -240,8 +240,8 @@ func requests(t *testing.T, r rig) {
 // serverLost stops each server in turn: its lane fails at once and with the right error, the others and everything else go on, and it heals.
 func serverLost(t *testing.T, r rig) {
 	b := r.party(t)
-	a := events.AgentRef{Region: "eu", Agent: "server-lost"}
-	n := own(t)
+	n := own()
+	a := n.agent
 	for i := range events.Lanes {
 		lane, subject := b.Lane(i, place(i)), events.SubjectLane(i, 1, a)
 		var at events.Seq
@@ -296,6 +296,12 @@ func serverLost(t *testing.T, r rig) {
 		}
 		eventually(t, "the record can be written with all servers", func() bool {
 			_, err := b.Publish(brief(t), bus.Out{Subject: n.rec, Data: fmt.Append(nil, i)})
+			return err == nil
+		})
+	}
+	for _, subject := range []string{events.SubjectGroup(n.id), events.SubjectReport(a, "c"), events.SubjectOp("me", n.id), events.SubjectHealth(a, "full")} {
+		eventually(t, "every stream is back: "+subject, func() bool {
+			_, err := b.Publish(brief(t), bus.Out{Subject: subject})
 			return err == nil
 		})
 	}

@@ -43,8 +43,8 @@ type flight struct {
 	once     sync.Once
 }
 
-// dial starts the connection; it never fails, for nats.go goes on trying.
-func (c *conn) dial(base []nats.Option) error {
+// dial starts the connection and reports whether the first attempt went through; if not, nats.go goes on trying. Only impossible options fail.
+func (c *conn) dial(base []nats.Option) (connected bool, err error) {
 	opts := append(slices.Clone(base),
 		nats.ConnectHandler(c.came), nats.ReconnectHandler(c.came),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.went(err) }),
@@ -53,12 +53,12 @@ func (c *conn) dial(base []nats.Option) error {
 		nats.ClosedHandler(func(*nats.Conn) { c.went(nil) }))
 	nc, err := nats.Connect(c.server.URL, opts...)
 	if err != nil {
-		return fmt.Errorf("connect to hub region %s at %s: %w", c.server.Region, c.server.URL, err)
+		return false, fmt.Errorf("connect to hub region %s at %s: %w", c.server.Region, c.server.URL, err)
 	}
 	c.mu.Lock()
 	c.nc = nc
 	c.mu.Unlock()
-	return nil
+	return nc.IsConnected(), nil
 }
 
 func (c *conn) came(nc *nats.Conn) {

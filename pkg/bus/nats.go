@@ -89,8 +89,8 @@ func (n *NATS) dial(ctx context.Context, base []nats.Option) error {
 	tried := make(chan error, len(n.conns))
 	for _, c := range n.conns {
 		go func() {
-			err := c.dial(base)
-			if err == nil && c.nc.IsConnected() {
+			connected, err := c.dial(base)
+			if connected {
 				select { // its callback is on its way
 				case <-c.first:
 				case <-ctx.Done():

@@ -137,8 +137,8 @@ var wrongSequence = regexp.MustCompile(`wrong last sequence: (\d+)`)
 // whichCondition tells a lost fence from a lost compare-and-set, for the server says only which sequence it found. Without a Last in the batch
 // it is the fence. Else the fence subject is read: if it moved, the leader is fenced, whatever else may be wrong. If it did not, a sequence that is no
 // higher than the fence's is another subject's, for terms only rise; and for a higher one its message is read, which stands on the fence subject
-// or doesn't. A replica may be behind and know neither; then it is taken for a newer term, so that the leader steps down rather than
-// goes on (costs an election, never safety).
+// or doesn't. A replica may be behind: if it knows neither, a newer term is assumed, so that the leader steps down rather than goes on (costs an
+// election, never safety); if both conditions are lost, the answer may be ErrWrongSequence at first, which is true, and ErrFenced soon after.
 func (n *NATS) whichCondition(ctx context.Context, ms []Out, refused error) error {
 	fence := ms[0].Fence
 	fenced := fmt.Errorf("%w: %v", ErrFenced, refused)

@@ -122,7 +122,7 @@ func (h *Hub) Servers() []bus.Server {
 	return out
 }
 
-// Connect connects to the hub and closes with the test. change, if given, adapts the options.
+// Connect connects to the hub, waits until every running server is connected, and closes with the test. change, if given, adapts the options.
 func (h *Hub) Connect(t testing.TB, change ...func(*bus.Options)) *bus.NATS {
 	t.Helper()
 	o := bus.Options{Servers: h.Servers(), Name: t.Name()}
@@ -136,7 +136,24 @@ func (h *Hub) Connect(t testing.TB, change ...func(*bus.Options)) *bus.NATS {
 		t.Fatalf("connect: %v", err)
 	}
 	t.Cleanup(b.Close)
+	for !h.connected(b) {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("connect: %v: after %v", b.Regions(), startTimeout)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 	return b
+}
+
+func (h *Hub) connected(b *bus.NATS) bool {
+	up := b.Regions()
+	for i, s := range h.servers {
+		if s != nil && !up[Regions[i]] {
+			return false
+		}
+	}
+	return true
 }
 
 // freePorts finds ports nobody listens on, outside of the range from which outgoing connections take theirs.
