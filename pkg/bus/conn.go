@@ -263,6 +263,13 @@ func (c *conn) watch() chan struct{} {
 	return ch
 }
 
+// serverName is the name of the server, as known from the last time it was up.
+func (c *conn) serverName() (name string, up bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.name, c.up
+}
+
 func (c *conn) isUp() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -107,31 +107,58 @@ func (n *NATS) PreferLeader(ctx context.Context, stream, region string) error {
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	server, up := c.name, c.up
-	c.mu.Unlock()
+	server, up := c.serverName()
 	if !up {
 		return fmt.Errorf("move the leader of stream %s to hub region %s: %w", stream, region, ErrUnavailable)
 	}
-	js, err := n.admin()
+	st, err := n.stream(ctx, stream)
 	if err != nil {
 		return err
 	}
-	st, err := js.Stream(ctx, stream)
-	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", stream, err)
-	}
 	var all []error
-	if cl := st.CachedInfo().Cluster; cl != nil && cl.Leader != "" && cl.Leader != server {
+	if elsewhere(st.CachedInfo().Cluster, server) {
 		all = append(all, n.stepDown(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+stream, server))
 	}
 	consumers := st.ListConsumers(ctx)
 	for info := range consumers.Info() {
-		if cl := info.Cluster; cl != nil && cl.Leader != "" && cl.Leader != server && slices.ContainsFunc(cl.Replicas, func(p *jetstream.PeerInfo) bool { return p.Name == server }) {
+		if elsewhere(info.Cluster, server) {
 			all = append(all, n.stepDown(ctx, "$JS.API.CONSUMER.LEADER.STEPDOWN."+stream+"."+info.Name, server))
 		}
 	}
 	return errors.Join(append(all, consumers.Err())...)
+}
+
+// LedFrom tells the hub region that leads a stream now, "" while nobody does or it is a server we have no connection to.
+func (n *NATS) LedFrom(ctx context.Context, stream string) (string, error) {
+	st, err := n.stream(ctx, stream)
+	if err != nil {
+		return "", err
+	}
+	cl := st.CachedInfo().Cluster
+	for _, c := range n.conns {
+		if server, _ := c.serverName(); cl != nil && cl.Leader != "" && server == cl.Leader {
+			return c.server.Region, nil
+		}
+	}
+	return "", nil
+}
+
+func (n *NATS) stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	js, err := n.admin()
+	if err != nil {
+		return nil, fmt.Errorf("look up stream %s: %w", name, err)
+	}
+	st, err := js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("look up stream %s: %w", name, err)
+	}
+	return st, nil
+}
+
+// elsewhere reports whether a raft group is led by another server although this one could.
+func elsewhere(cl *jetstream.ClusterInfo, server string) bool {
+	return cl != nil && cl.Leader != "" && cl.Leader != server &&
+		slices.ContainsFunc(cl.Replicas, func(p *jetstream.PeerInfo) bool { return p.Name == server && p.Current && !p.Offline })
 }
 
 // stepDown asks a leader to hand over to a server.
