@@ -70,7 +70,7 @@ func ordered(a lease.GuardAction, c *cluster) *job {
 }
 
 // do starts what the agent asks for.
-func (g *guard) do(ctx context.Context, now events.Instant, in inbound) {
+func (g *guard) do(ctx context.Context, in inbound) {
 	m := in.message
 	c := g.clusters[m.Cluster]
 	j := &job{verb: m.Verb, why: "the agent asked for it", from: in.from, n: m.N}
@@ -79,15 +79,10 @@ func (g *guard) do(ctx context.Context, now events.Instant, in inbound) {
 		g.refuse(j, fmt.Sprintf("cluster %q: no hello named it", m.Cluster))
 	case rank[m.Verb] == 0:
 		g.refuse(j, fmt.Sprintf("verb %q: want freeze, thaw or kill", m.Verb))
-	case m.Verb == Thaw && !g.core.MayThaw(now, m.Cluster):
-		g.Metrics.Refused.Inc()
-		g.refuse(j, noDeadline)
 	default:
 		g.order(ctx, c, j)
 	}
 }
-
-const noDeadline = "no deadline in the future is held for it: answer an ask with what is left of the right first"
 
 func (g *guard) refuse(j *job, why string) {
 	if j.from != nil {
@@ -116,11 +111,13 @@ func (g *guard) order(ctx context.Context, c *cluster, j *job) {
 func (g *guard) begin(ctx context.Context, c *cluster, j *job) {
 	limit := map[Verb]time.Duration{verify: g.Durations.Freeze, Freeze: g.Durations.Freeze, Thaw: thawLimit, Kill: killLimit}[j.verb]
 	if j.verb == Thaw {
-		if !g.core.MayThaw(boottime.Now(), c.name) { // it waited
-			g.refuse(j, noDeadline)
+		now := boottime.Now() // it may have waited
+		if !g.core.MayThaw(now, c.name) {
+			g.Metrics.Refused.Inc()
+			g.refuse(j, "no deadline in the future is held for it: answer an ask with what is left of the right first")
 			return
 		}
-		g.core.Thawed(boottime.Now(), c.name) // before the first process runs: the deadline counts again
+		g.core.Thawed(now, c.name) // before the first process runs: the deadline counts again
 	}
 	if j.verb != verify {
 		c.why = j.why

@@ -201,7 +201,7 @@ func (g *guard) take(ctx context.Context, in inbound) {
 	case kindLeft:
 		g.answered(now, m)
 	case kindDo:
-		g.do(ctx, now, in)
+		g.do(ctx, in)
 	default:
 		g.Log.Warn("message of a kind this guard does not know", "kind", m.Kind)
 	}

@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,7 +19,6 @@ import (
 	"github.com/switchback-dr/switchback/regionagent/freezer"
 	"github.com/switchback-dr/switchback/regionagent/freezer/freezertest"
 	"github.com/switchback-dr/switchback/regionagent/lease"
-	"github.com/switchback-dr/switchback/regionagent/ledger"
 )
 
 func TestStuckAgentIsFencedByItsDeadline(t *testing.T) {
@@ -284,12 +284,42 @@ func TestNewerAgentReplacesTheOlder(t *testing.T) {
 	h.start("guard")
 	old := h.agent()
 	old.says("r1/c", time.Hour)
-	h.agent()
+	newer := h.agent()
 	select {
 	case <-old.Gone():
 	case <-time.After(20 * time.Second):
 		t.Fatal("the older agent is still connected")
 	}
+	newer.says("r1/c", time.Hour) // the older one's end is not the newer one's
+	newer.thaws("r1/c")
+}
+
+func TestNobodyCommandsWithoutHello(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, "r1/c")
+	c := h.Clusters[0]
+	h.start("guard")
+	a := h.agent()
+	a.says(c.Cluster, time.Hour)
+	a.thaws(c.Cluster)
+	stranger, err := net.Dial("unix", h.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if _, err := stranger.Write([]byte(`{"kind":"do","n":1,"verb":"freeze","cluster":"r1/c"}` + "\nnot a message\n")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := stranger.Read(make([]byte, 1)); err == nil { // the guard has read both lines when it ends the connection
+		t.Fatalf("the stranger got %d bytes", n)
+	}
+	if d := a.do(Thaw, c.Cluster); !d.OK { // and has handled the first one
+		t.Fatalf("thaw: %+v", d)
+	}
+	if got := a.fence(c.Cluster); got != lease.FenceNone {
+		t.Fatalf("a stranger had it %q", got)
+	}
+	freezertest.Moving(t, c.Tree)
 }
 
 func TestSecondGuardIsRefused(t *testing.T) {
@@ -343,59 +373,6 @@ func TestGuardIsHardened(t *testing.T) {
 		t.Fatalf("OOM score %q, no warning, status:\n%s", oom, status)
 	}
 	t.Logf("warned: %v, OOM score %s", warned, oom)
-}
-
-func TestReadHeld(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	mark := filepath.Join(dir, "mark")
-	if err := os.WriteFile(mark, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cs := []Cluster{{Cluster: "r1/active"}, {Cluster: "r1/observed"}, {Cluster: "r1/passive"}, {Cluster: "r1/marked"}, {Cluster: "r1/unmanaged"}}
-	for i := range 4 {
-		cs[i].Tree.Mark = mark
-	}
-	cs[4].Tree.Mark = filepath.Join(dir, "no mark")
-	path := filepath.Join(dir, "ledger")
-	none := []lease.Guarded{
-		{Cluster: "r1/active", Held: true}, {Cluster: "r1/observed", Held: true}, {Cluster: "r1/passive", Held: true}, {Cluster: "r1/marked", Held: true}, {Cluster: "r1/unmanaged"},
-	}
-	wantHeld(t, "no ledger", path, cs, none, nil)
-	f, err := ledger.Open[lease.Ledger](path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	ref := func(name string) events.Ref { return events.Ref{Region: "r1", Cluster: name} }
-	err = f.Save(lease.Ledger{Entries: []lease.Entry{
-		{Cluster: ref("active"), Role: events.RoleActive, Mode: events.ModeAuto},
-		{Cluster: ref("observed"), Role: events.RoleActive, Mode: events.ModeObserve},
-		{Cluster: ref("passive"), Role: events.RolePassive, Mode: events.ModeAuto},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantHeld(t, "ledger", path, cs, []lease.Guarded{
-		{Cluster: "r1/active", Held: true}, {Cluster: "r1/observed", Held: true, Exempt: true}, {Cluster: "r1/passive"}, {Cluster: "r1/marked", Held: true}, {Cluster: "r1/unmanaged"},
-	}, nil)
-	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	wantHeld(t, "corrupt ledger", path, cs, none, ledger.ErrCorrupt)
-}
-
-func wantHeld(t *testing.T, name, path string, cs []Cluster, want []lease.Guarded, wantErr error) {
-	t.Helper()
-	got, err := ReadHeld(path, cs)
-	if !errors.Is(err, wantErr) || len(got) != len(want) {
-		t.Fatalf("%s: %v, %v", name, got, err)
-	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("%s: got %+v, want %+v", name, got[i], want[i])
-		}
-	}
 }
 
 func TestPassiveAndExemptAreLeftAlone(t *testing.T) {

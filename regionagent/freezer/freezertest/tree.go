@@ -95,9 +95,8 @@ func Run(t *testing.T, dir string, name string, args ...string) *exec.Cmd {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() { _ = c.Wait(); close(done) }() // killed, as a rule
-	t.Cleanup(func() { _ = c.Process.Kill(); <-done })
+	go func() { _ = c.Wait() }()               // killed, as a rule
+	t.Cleanup(func() { _ = c.Process.Kill() }) // takes effect once the watchdog has let it go, if it is in a frozen cgroup
 	return c
 }
 
