@@ -1,6 +1,10 @@
 package events
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // LSN is a position in a PostgreSQL write-ahead log; zero means unknown.
 type LSN uint64
@@ -18,11 +22,13 @@ func ParseLSN(s string) (LSN, error) {
 	if s == "" || s == "-" {
 		return 0, nil
 	}
-	var hi, lo uint32
-	if n, err := fmt.Sscanf(s, "%X/%X", &hi, &lo); n != 2 || err != nil {
+	high, low, _ := strings.Cut(s, "/")
+	hi, err := strconv.ParseUint(high, 16, 32)
+	lo, err2 := strconv.ParseUint(low, 16, 32)
+	if err != nil || err2 != nil {
 		return 0, fmt.Errorf("LSN %q: want two hexadecimal numbers, as in 5/A1C0", s)
 	}
-	return LSN(hi)<<32 | LSN(lo), nil
+	return LSN(hi<<32 | lo), nil
 }
 
 // MarshalText writes PostgreSQL's form.

@@ -2,17 +2,18 @@ package events
 
 // Notice is what everybody may follow: every decision and every non-decision, with its reason. It leaves as a CloudEvent on event.>.
 type Notice struct {
-	Type      string `json:"type"` // see NoticeTypes
-	Group     string `json:"group,omitempty"`
-	Region    string `json:"region,omitempty"`
-	Agent     string `json:"agent,omitempty"`
-	Cluster   string `json:"cluster,omitempty"`
-	Operation string `json:"operation,omitempty"`
-	Epoch     Epoch  `json:"epoch,omitempty"`
-	Rule      string `json:"rule,omitempty"`
-	Why       string `json:"why"`
-	By        string `json:"by,omitempty"`
-	Facts     []Fact `json:"facts,omitempty"`
+	Type      string     `json:"type"` // see NoticeTypes
+	Group     string     `json:"group,omitempty"`
+	Region    string     `json:"region,omitempty"`
+	Agent     string     `json:"agent,omitempty"`
+	Cluster   string     `json:"cluster,omitempty"`
+	Operation string     `json:"operation,omitempty"`
+	Epoch     Epoch      `json:"epoch,omitempty"`
+	Rule      string     `json:"rule,omitempty"`
+	Why       string     `json:"why"`
+	By        string     `json:"by,omitempty"`
+	Facts     []Fact     `json:"facts,omitempty"`
+	Report    *Operation `json:"report,omitempty"` // of an operation that ended
 }
 
 // Fact is one piece of evidence behind a decision: what, its value, and how old it was.

@@ -11,6 +11,7 @@ type Report struct {
 	Cluster  Ref      `json:"cluster"`
 	Group    string   `json:"group"`
 	Nonce    string   `json:"nonce"`
+	No       uint64   `json:"no"`                 // counts the reports of this start: one read again late is known to be old
 	Seen     Epoch    `json:"seen"`               // highest epoch persisted
 	SeenSeq  Seq      `json:"seen_seq"`           // stream sequence of the last SET applied
 	Role     Role     `json:"role"`               // as persisted

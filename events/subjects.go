@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -53,10 +54,12 @@ func ParseLaneSubject(s string) (lane int, generation uint64, a AgentRef, err er
 	if len(p) != 5 || (p[0] != "beat" && p[0] != "seen") {
 		return 0, 0, AgentRef{}, fmt.Errorf("subject %q: want %sbeat.<lane>.<generation>.<region>.<agent>", s, Prefix)
 	}
-	if _, err := fmt.Sscanf(p[1]+" "+p[2], "%d %d", &lane, &generation); err != nil || lane < 0 || lane >= Lanes {
+	n, err := strconv.ParseUint(p[1], 10, 8)
+	generation, err2 := strconv.ParseUint(p[2], 10, 64)
+	if err != nil || err2 != nil || n >= Lanes {
 		return 0, 0, AgentRef{}, fmt.Errorf("subject %q: lane %q, generation %q: want 0 to %d and a number", s, p[1], p[2], Lanes-1)
 	}
-	return lane, generation, AgentRef{p[3], p[4]}, nil
+	return int(n), generation, AgentRef{p[3], p[4]}, nil
 }
 
 // LaneStream names the stream of one acceptor.
@@ -100,6 +103,9 @@ func SubjectEvent(n Notice) string {
 	}
 	return Prefix + "event." + n.Type + "." + about
 }
+
+// SubjectOperation is where the report of an ended operation is kept, as the notice that told its end.
+func SubjectOperation(id string) string { return Prefix + "event.report." + id }
 
 // SubjectAnswer is where the answer to an ask is kept, by a hash of the ask's id (ids are free text).
 func SubjectAnswer(idHash string) string { return Prefix + "event.answer." + idHash }

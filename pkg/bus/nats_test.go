@@ -263,10 +263,10 @@ func TestPreferLeader(t *testing.T) {
 	defer func() { cancel(); <-reading }()
 	for _, region := range []string{bustest.Regions[1], bustest.Regions[2]} {
 		for _, stream := range []string{events.StreamState, events.StreamOps} {
+			eventually(t, "the leader of "+stream+" is told to go to "+region, func() bool {
+				return b.PreferLeader(soon(t), stream, region) == nil // else an election is under way
+			})
 			eventually(t, stream+" is led from "+region, func() bool {
-				if err := b.PreferLeader(soon(t), stream, region); err != nil {
-					return false // an election is under way
-				}
 				led, err := b.LedFrom(soon(t), stream)
 				return err == nil && led == region
 			})
