@@ -70,6 +70,7 @@ func pair(t testing.TB, lines ...string) (a, b subject) {
 	pa, pb := postgrestest.Pair(t, lines...)
 	a, b = newSubject(t, pa), newSubject(t, pb)
 	a.must("CREATE TABLE written (at timestamptz)")
+	until(t, "the standby has it", func() bool { out, _ := b.SQL(t.Context(), "SELECT to_regclass('written')"); return out != "" })
 	return a, b
 }
 

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -84,7 +83,7 @@ var shutdownRecord = regexp.MustCompile(`len \(rec/tot\):\s*\d+/\s*(\d+),.* lsn:
 // shutdownEnd is the END of the shutdown checkpoint record, where the log ends: the control file has only its start (facts: L is the START
 // of the record, measured L=0/4000028, received 0/40000A0).
 func (d *Driver) shutdownEnd(ctx context.Context, c control) (events.LSN, error) {
-	out, err := d.tool(ctx, "pg_waldump", "-p", filepath.Join(d.cfg.Data, "pg_wal"), "-t", strconv.FormatUint(uint64(c.timeline), 10), "-s", c.checkpoint.String(), "-n", "1")
+	out, err := d.tool(ctx, "pg_waldump", "-p", d.path("pg_wal"), "-t", strconv.FormatUint(uint64(c.timeline), 10), "-s", c.checkpoint.String(), "-n", "1")
 	if err != nil {
 		return 0, err
 	}
@@ -100,6 +99,12 @@ func (d *Driver) shutdownEnd(ctx context.Context, c control) (events.LSN, error)
 		return 0, fmt.Errorf("read record at %v: length %q: %w", c.checkpoint, m[1], err)
 	}
 	return recordEnd(c.checkpoint, total, c.block, c.seg), nil
+}
+
+// recordAt reports whether a whole record begins at a position.
+func (d *Driver) recordAt(ctx context.Context, timeline uint32, at events.LSN) bool {
+	_, err := d.tool(ctx, "pg_waldump", "-q", "-p", d.path("pg_wal"), "-t", strconv.FormatUint(uint64(timeline), 10), "-s", at.String(), "-n", "1")
+	return err == nil
 }
 
 // recordEnd is where a record ends as PostgreSQL counts it: aligned to 8 bytes, and past the header of every page it runs into (24 bytes,

@@ -37,7 +37,7 @@ func (d *Driver) cut(ctx context.Context) events.Result {
 		return *r
 	}
 	r := done(already)
-	if err := d.work.use(ctx, func(c *pgx.Conn) (err error) { r.LSN, r.Replayed, err = d.drain(ctx, c); return err }); err != nil {
+	if err := d.work.use(ctx, func(c *pgx.Conn) (err error) { r.LSN, r.Replayed, err = d.drain(ctx, c, h.Timeline); return err }); err != nil {
 		return unknown("cut: the settings are in place, but it does not stand still yet: %v", err)
 	}
 	return r
@@ -76,41 +76,50 @@ func (d *Driver) effective(ctx context.Context, query string, args ...any) *even
 	return &r
 }
 
-// drain waits until the receiver is gone and replay has come to the end of what was received. The end may lie inside a record whose rest never
-// came, and then replay stays below it: the startup process that waits for more with nothing to come from has read it all.
-func (d *Driver) drain(ctx context.Context, c *pgx.Conn) (received, replayed events.LSN, err error) {
-	const query = `SELECT coalesce((SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'), 0),
- coalesce((SELECT wait_event IN ('RecoveryRetrieveRetryInterval', 'RecoveryWalStream') FROM pg_stat_activity WHERE backend_type = 'startup'), false),
+// drainQuery looks at the startup process: only in this wait has it tried everything, found no receiver, and come away with nothing.
+const drainQuery = `SELECT coalesce((SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'), 0),
+ coalesce((SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'), 0),
+ coalesce((SELECT wait_event = 'RecoveryRetrieveRetryInterval' FROM pg_stat_activity WHERE backend_type = 'startup'), false),
  greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text, pg_last_wal_replay_lsn()::text`
+
+// drain waits until the receiver is gone for good and replay has come to the end of what was received.
+//
+// The postmaster tells its children of a reload one after the other, so a startup process that has not heard yet may still start a receiver with
+// the old settings: it is told here, before the first look that counts. The end of what was received may lie inside a record whose rest never
+// came; then replay stays below it, and what says that it is done is that no whole record follows.
+func (d *Driver) drain(ctx context.Context, c *pgx.Conn, timeline uint32) (received, replayed events.LSN, err error) {
 	var signalled time.Time
-	quiet := 0 // polls in a row that saw it wait at one position
+	told := 0
 	err = poll(ctx, fast, func() (bool, error) {
-		var pid int
-		var waits bool
+		var receiver, startup int
+		var idle bool
 		var rec, rep string
-		if err := c.QueryRow(ctx, query).Scan(&pid, &waits, &rec, &rep); err != nil {
+		if err := c.QueryRow(ctx, drainQuery).Scan(&receiver, &startup, &idle, &rec, &rep); err != nil {
 			return false, err
 		}
-		if pid != 0 { // one that is busy replaying asks it to end only when it next runs out of log: see to it now
-			if time.Since(signalled) > 50*time.Millisecond {
-				signalled = time.Now()
-				_ = d.signal(pid, syscall.SIGTERM) // gone already is what we want, and the next poll looks
-			}
-			quiet = 0
-			return false, nil
-		}
-		was := replayed
 		var err, err2 error
 		received, err = events.ParseLSN(rec)
 		if replayed, err2 = events.ParseLSN(rep); err != nil || err2 != nil {
 			return false, fmt.Errorf("positions %q, %q", rec, rep)
 		}
-		if waits && replayed == was {
-			quiet++
-		} else {
-			quiet = 0
+		switch {
+		case startup == 0:
+			return false, nil
+		case startup != told:
+			told = startup
+			return false, d.signal(startup, syscall.SIGHUP)
+		case receiver != 0: // a startup process that is busy asks it to end only when it next runs out of log: see to it now
+			if time.Since(signalled) > 50*time.Millisecond {
+				signalled = time.Now()
+				_ = d.signal(receiver, syscall.SIGTERM) // gone already is what we want, and the next poll looks
+			}
+			return false, nil
+		case !idle:
+			return false, nil
+		case replayed == received:
+			return true, nil
 		}
-		return replayed == received && quiet > 0 || quiet >= 3, nil
+		return !d.recordAt(ctx, timeline, replayed), nil
 	})
 	return received, replayed, err
 }

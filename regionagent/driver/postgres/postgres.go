@@ -161,14 +161,17 @@ func (d *Driver) now(ctx context.Context) events.ClusterHealth {
 // rested is now, once a server that is going away has gone: after a stop the postmaster stays for its archiver and walsenders, and its pid file
 // goes before it does.
 func (d *Driver) rested(ctx context.Context) (h events.ClusterHealth) {
+	none := 0
 	_ = poll(ctx, slow, func() (bool, error) { // when ctx ends, what was seen last is the answer
 		if h = d.now(ctx); h.Server != events.ServerUnknown {
 			return true, nil
 		}
 		all, err := processes(d.cfg.Data)
 		f, noFile := readPIDFile(d.cfg.Data)
-		going := err == nil && len(all) > 0 && (noFile != nil || f.status == "stopping")
-		return !going, nil
+		if len(all) == 0 {
+			none++ // once: it went while we looked
+		}
+		return err != nil || none > 1 || len(all) > 0 && noFile == nil && f.status != "stopping", nil
 	})
 	return h
 }

@@ -158,11 +158,18 @@ func (d *Driver) launch(ctx context.Context, recovery bool) error {
 		return err
 	}
 	began, logged := time.Now(), fileSize(d.path(logFile))
-	if err := d.command(ctx); err != nil {
-		return err
-	}
+	ordered := make(chan error, 1)
+	go func() { ordered <- d.command(ctx) }() // pg_ctlcluster answers seconds after the server does
 	var last error
+	seen := false
 	err := poll(ctx, slow, func() (bool, error) {
+		select {
+		case err := <-ordered:
+			if err != nil {
+				return false, err
+			}
+		default:
+		}
 		var in bool
 		last = d.work.use(ctx, func(c *pgx.Conn) error { return c.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&in) })
 		if last == nil {
@@ -171,10 +178,9 @@ func (d *Driver) launch(ctx context.Context, recovery bool) error {
 			}
 			return false, fmt.Errorf("start: it came up with recovery %v, want %v", in, recovery)
 		}
-		if fileSize(d.path(logFile)) == logged && time.Since(began) < appear { // it has not spoken yet
-			return false, nil
-		}
-		if all, err := processes(d.cfg.Data); err == nil && len(all) == 0 {
+		all, err := processes(d.cfg.Data)
+		seen = seen || len(all) > 0
+		if err == nil && len(all) == 0 && (seen || time.Since(began) > appear) {
 			return false, fmt.Errorf("start: no process of it is left: %s", d.logTail(logged))
 		}
 		return false, nil
