@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -158,23 +156,6 @@ func (n *NATS) Regions() map[string]bool {
 		out[c.server.Region] = c.isUp()
 	}
 	return out
-}
-
-// Denied lists what the bus forbids us, sorted: "publish SUBJECT", "subscribe SUBJECT", or "connect: …". An entry stays until the same thing is
-// allowed. It is an alarm of its own: whoever sees only timeouts would take it for a partition.
-func (n *NATS) Denied() []string {
-	all := map[string]bool{}
-	for _, c := range n.conns {
-		c.mu.Lock()
-		for what := range c.denied {
-			all[what] = true
-		}
-		if c.refused != nil {
-			all["connect to hub region "+c.server.Region+": "+c.refused.Error()] = true
-		}
-		c.mu.Unlock()
-	}
-	return slices.Sorted(maps.Keys(all))
 }
 
 // healthy are the connections that are up, nearest first; the error says why there is none.
