@@ -43,6 +43,10 @@ func SubjectLane(lane int, generation uint64, a AgentRef) string {
 	return fmt.Sprintf("%sbeat.%d.%d.%s.%s", Prefix, lane, generation, a.Region, a.Agent)
 }
 
+// LaneBirth stands in an agent's place on the one message that every acceptor gets when it is made: where it is missing the acceptor lost its disk, and is
+// there again, empty, under the same name (K1, C9).
+var LaneBirth = AgentRef{"_hub", "_birth"}
+
 // SubjectSeen is where a lane's message is republished once stored, which is how a leader sees beats.
 func SubjectSeen(lane int, generation uint64, a AgentRef) string {
 	return fmt.Sprintf("%sseen.%d.%d.%s.%s", Prefix, lane, generation, a.Region, a.Agent)

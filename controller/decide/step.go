@@ -45,8 +45,12 @@ func Step(f *Facts) Outcome {
 			o.Why = f.say(o.sentence, &o)
 		}
 		for i := range o.Notices {
-			if n := &o.Notices[i]; n.Why == "" {
+			n := &o.Notices[i]
+			if n.Why == "" {
 				n.Why = o.Why
+			}
+			if r := o.Record; r != nil && r.Op != nil && r.Op.Ended != "" && (n.Type == events.NoticeServing || n.Type == events.NoticeAborted) {
+				n.Report = r.Op
 			}
 		}
 		if o.Answer != nil {

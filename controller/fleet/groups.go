@@ -121,6 +121,9 @@ func (f *Fleet) report(r events.Report) {
 			return
 		}
 	}
+	if c.reported && c.report.Nonce == r.Nonce && r.No < c.report.No {
+		return // read again late
+	}
 	c.report, c.reported = r, true
 	f.touch(c.group)
 }

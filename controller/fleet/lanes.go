@@ -305,3 +305,6 @@ func (f *Fleet) lease(a *agent) decide.Lease {
 	}
 	return l
 }
+
+// LaneRegion is the hub region an acceptor is pinned to now.
+func (f *Fleet) LaneRegion(lane int) string { return f.lanes.Lanes[lane].Region }

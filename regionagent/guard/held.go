@@ -4,12 +4,11 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/regionagent/lease"
 	"github.com/switchback-dr/switchback/regionagent/ledger"
 )
 
-// ReadHeld reads from the agent's ledger what a starting guard must freeze first (D1): what the ledger calls active, and what carries our mark without an entry.
+// ReadHeld reads from the agent's ledger what a starting guard must freeze first (D1): what the ledger says may write (active, or written last by itself), and what carries our mark without an entry.
 // Neither mark nor entry: unmanaged, never touched (C0). A ledger that can't be read counts as none: the list then holds every marked cluster, and the error says why.
 func ReadHeld(path string, clusters []Cluster) ([]lease.Guarded, error) {
 	l, _, err := ledger.Read[lease.Ledger](path)
@@ -17,7 +16,7 @@ func ReadHeld(path string, clusters []Cluster) ([]lease.Guarded, error) {
 	for _, c := range clusters {
 		g := lease.Guarded{Cluster: c.Cluster}
 		if e := entry(&l, c.Cluster); e != nil {
-			g.Held, g.Exempt = e.Role == events.RoleActive, e.Exempt()
+			g.Held, g.Exempt = e.Held(), e.Exempt()
 		} else if c.Tree.Mark != "" {
 			_, e := os.Stat(c.Tree.Mark)
 			g.Held = e == nil

@@ -201,7 +201,7 @@ func (a *Agent) Lefts(now events.Instant) []Left {
 		if e == nil && c.mark == "" {
 			continue
 		}
-		l := Left{Cluster: c.ref.Cluster, Held: e == nil || e.Held() && !(e.Role == events.RolePassive && c.server.Stopped()) || c.rising}
+		l := Left{Cluster: c.ref.String(), Held: e == nil || e.Held() && !(e.Role == events.RolePassive && c.server.Stopped()) || c.rising}
 		if e != nil {
 			l.Exempt = e.Exempt()
 			l.Left = max(0, a.Right(now, c.ref).Sub(now))

@@ -25,7 +25,9 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	if e.Role == events.RoleActive && c.server == events.ServerWritable {
 		r.Serving = e.Seen
 	}
+	r.No = c.reported.No
 	if !reflect.DeepEqual(r, c.reported) {
+		r.No++
 		c.reported = r
 		eff.Reports = append(eff.Reports, r)
 	}

@@ -61,8 +61,11 @@ func (h *host) until(i events.Instant) time.Duration {
 
 // boot starts guard and agent.
 func (h *host) boot() {
+	if h.booted != 0 && !h.off {
+		return // it is up: its clock goes on
+	}
 	h.off = false
-	h.booted = h.w.now
+	h.booted = max(h.w.now, 1)
 	h.startGuard()
 	h.startAgent()
 }
@@ -103,7 +106,7 @@ func (h *host) startAgent() {
 	h.step(func(now events.Instant) lease.Effects { return h.agent.Tick(now) })
 	if h.guard != nil {
 		for _, s := range h.servers {
-			if dl := h.guard.Deadline(s.ref.Cluster); dl > h.clock() {
+			if dl := h.guard.Deadline(s.ref.String()); dl > h.clock() {
 				h.step(func(now events.Instant) lease.Effects { return h.agent.GuardHeld(now, s.ref, dl) })
 			}
 		}

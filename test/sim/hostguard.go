@@ -24,9 +24,9 @@ func (h *host) startGuard() {
 	var cs []lease.Guarded
 	for _, s := range h.servers {
 		if e := led.Find(s.ref); e != nil {
-			cs = append(cs, lease.Guarded{Cluster: s.ref.Cluster, Held: e.Held(), Exempt: e.Exempt()})
+			cs = append(cs, lease.Guarded{Cluster: s.ref.String(), Held: e.Held(), Exempt: e.Exempt()})
 		} else if s.mark != "" {
-			cs = append(cs, lease.Guarded{Cluster: s.ref.Cluster, Held: true})
+			cs = append(cs, lease.Guarded{Cluster: s.ref.String(), Held: true})
 		}
 	}
 	h.guard = lease.NewGuard(h.w.d, h.clock(), cs)
@@ -77,14 +77,14 @@ func (h *host) askAgent(life int, again bool) {
 
 func (h *host) answered(life, alife int, asked events.Instant, nonce string, left []lease.Left) {
 	for _, s := range h.servers { // its freezes are verified all the time
-		if f := h.guard.Fence(s.ref.Cluster); f == lease.FenceFrozen {
+		if f := h.guard.Fence(s.ref.String()); f == lease.FenceFrozen {
 			h.fenced(s)
 		}
 	}
 	h.guard.Answered(h.clock(), asked, nonce, left)
 	h.guardTick(life)
 	for _, s := range h.servers {
-		dl := h.guard.Deadline(s.ref.Cluster)
+		dl := h.guard.Deadline(s.ref.String())
 		h.w.in(h.w.between(0, time.Millisecond), func() {
 			h.alive(alife, func() {
 				h.step(func(now events.Instant) lease.Effects { return h.agent.Handed(now, s.ref, dl) })
@@ -114,15 +114,15 @@ func (h *host) guardTick(life int) {
 // fenced tells the guard's core what a freeze found: nothing to hold where no process is left.
 func (h *host) fenced(s *server) {
 	if s.state == events.ServerDown {
-		h.guard.Killed(h.clock(), s.ref.Cluster, true)
+		h.guard.Killed(h.clock(), s.ref.String(), true)
 	} else {
-		h.guard.Frozen(h.clock(), s.ref.Cluster, s.frozen)
+		h.guard.Frozen(h.clock(), s.ref.String(), s.frozen)
 	}
 }
 
 func (h *host) serverNamed(cluster string) *server {
 	for _, s := range h.servers {
-		if s.ref.Cluster == cluster {
+		if s.ref.String() == cluster {
 			return s
 		}
 	}
@@ -161,7 +161,7 @@ func (h *host) killServer(s *server, done func()) {
 
 // perform carries out one action of the agent's core and tells it the end.
 func (h *host) perform(life int, a lease.Action) {
-	w, s := h.w, h.serverNamed(a.Cluster.Cluster)
+	w, s := h.w, h.serverNamed(a.Cluster.String())
 	w.rows["agent."+a.Rule]++
 	end := func(r events.Result) {
 		r.Step = a.Step
@@ -182,7 +182,7 @@ func (h *host) perform(life int, a lease.Action) {
 		})
 	case lease.Kill:
 		h.killServer(s, func() {
-			h.guarding(h.gLife, func() { h.guard.Killed(h.clock(), s.ref.Cluster, true) })
+			h.guarding(h.gLife, func() { h.guard.Killed(h.clock(), s.ref.String(), true) })
 			done()
 		})
 	case lease.Thaw:
@@ -211,11 +211,11 @@ func (h *host) thaw(s *server, done func(), failed func(events.Outcome)) {
 		if h.off {
 			return
 		}
-		if h.guard == nil || h.w.now < max(h.gStopped, h.paused) || !h.guard.MayThaw(h.clock(), s.ref.Cluster) {
+		if h.guard == nil || h.w.now < max(h.gStopped, h.paused) || !h.guard.MayThaw(h.clock(), s.ref.String()) {
 			failed(events.Refused)
 			return
 		}
-		h.guard.Thawed(h.clock(), s.ref.Cluster)
+		h.guard.Thawed(h.clock(), s.ref.String())
 		if s.frozen {
 			h.w.trace("%s thawed", s.ref)
 		}

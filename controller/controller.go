@@ -1,0 +1,180 @@
+// Package controller is the shell around the pure core: it elects one leader, feeds it what the bus carries, stores what it decides and does the rest. Everything
+// that decides is in controller/{gate,decide,fleet}; this package has the loops and the wiring.
+//
+//	intake ─▶ fleet.Apply ─▶ journal (one fenced batch) ─▶ revocations, reads, looks ─▶ notices, answers
+package controller
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/switchback-dr/switchback/controller/intake"
+	"github.com/switchback-dr/switchback/controller/journal"
+	"github.com/switchback-dr/switchback/controller/leader"
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/bus"
+	"github.com/switchback-dr/switchback/pkg/config"
+	"github.com/switchback-dr/switchback/pkg/telemetry"
+)
+
+// Controller is one controller process.
+type Controller struct {
+	cfg     *config.Controller
+	name    string // region/name
+	d       events.Durations
+	bus     *bus.NATS
+	journal *journal.Journal
+	intake  *intake.Metrics
+	metrics *metrics
+	tls     *tls.Config // to look at agents; nil = can't
+	lanes   events.LaneSet
+	core    *leader.Core
+	began   time.Time
+	log     *slog.Logger
+}
+
+// setUp bounds how long the hub may take until the streams are there.
+const setUp = 2 * time.Minute
+
+// Run runs a controller until ctx ends: with a hub server inside it if the configuration says so.
+func Run(ctx context.Context, cfg *config.Controller, log *slog.Logger) error {
+	d, err := events.Profile(cfg.Profile)
+	if err != nil {
+		return err
+	}
+	if bad := d.Check(); len(bad) > 0 {
+		return fmt.Errorf("durations of profile %s: %v", d.Profile, bad)
+	}
+	reg, scoped, err := telemetry.NewRegistry(cfg.Region)
+	if err != nil {
+		return err
+	}
+	if cfg.Embedded != nil {
+		hub, err := StartHub(cfg.Embedded, log)
+		if err != nil {
+			return err
+		}
+		defer hub.Shutdown()
+	}
+	c, err := connect(ctx, cfg, d, scoped, log)
+	if err != nil {
+		return err
+	}
+	defer c.bus.Close()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if cfg.Metrics != "" {
+		l, err := net.Listen("tcp", cfg.Metrics)
+		if err != nil {
+			return fmt.Errorf("listen for metrics: %w", err)
+		}
+		go func() {
+			if err := telemetry.Serve(ctx, l, telemetry.Mux(reg, c.healthy), log); err != nil {
+				log.Error("metrics stopped", telemetry.Err(err))
+			}
+		}()
+	}
+	if err := c.setUp(ctx); err != nil {
+		return err
+	}
+	undo, err := c.observe(ctx)
+	if err != nil {
+		return err
+	}
+	defer undo()
+	closeDoor, err := c.openDoor()
+	if err != nil {
+		return err
+	}
+	defer closeDoor()
+	c.elect(ctx)
+	return nil
+}
+
+func connect(ctx context.Context, cfg *config.Controller, d events.Durations, scoped prometheus.Registerer, log *slog.Logger) (*Controller, error) {
+	opts, err := hubOptions(cfg.Servers, cfg.TLS, "controller "+cfg.Region+"/"+cfg.Name, cfg.Key)
+	if err != nil {
+		return nil, err
+	}
+	opts.Log, opts.Registerer = log, scoped
+	conf, err := cfg.TLS.Client()
+	if err != nil {
+		return nil, err
+	}
+	c := &Controller{
+		cfg: cfg, name: cfg.Region + "/" + cfg.Name, d: d, intake: intake.NewMetrics(scoped), metrics: newMetrics(scoped), tls: conf, began: time.Now(), log: log,
+	}
+	regions := cfg.Lanes
+	for n := range regions {
+		if regions[n] == "" {
+			regions[n] = opts.Servers[n%len(opts.Servers)].Region
+		}
+		c.lanes.Lanes[n] = events.LanePlace{Generation: 1, Region: regions[n]}
+	}
+	short, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	c.bus, err = bus.Connect(short, opts)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the hub: %w", err)
+	}
+	c.journal = journal.New(c.bus, journal.NewMetrics(scoped))
+	return c, nil
+}
+
+func (c *Controller) healthy(context.Context) error {
+	for _, up := range c.bus.Regions() {
+		if up {
+			return nil
+		}
+	}
+	return errors.New("no hub server is reachable")
+}
+
+// setUp makes sure the streams exist. A record that is missing although agents report a history is never made anew (4-bus).
+func (c *Controller) setUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, setUp)
+	defer cancel()
+	replicas := min(3, len(c.bus.Regions()))
+	var reports []events.Stream
+	var others []events.Stream
+	for _, s := range events.Streams() {
+		if s.Name == events.StreamReport {
+			reports = append(reports, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	if err := c.bus.Ensure(ctx, reports, replicas, false); err != nil {
+		return fmt.Errorf("set up the bus: %w", err)
+	}
+	known, err := c.bus.All(ctx, events.StreamReport, events.Prefix+"report.>")
+	if err != nil {
+		return fmt.Errorf("set up the bus: %w", err)
+	}
+	if err := c.bus.Ensure(ctx, others, replicas, len(known) > 0); err != nil {
+		return fmt.Errorf("set up the bus: %w", err)
+	}
+	if m, err := c.bus.Last(ctx, events.StreamState, events.SubjectLanes); err != nil {
+		return fmt.Errorf("read %s: %w", events.SubjectLanes, err)
+	} else if m != nil {
+		return nil // the acceptors are recorded; a missing one is the leader's to rebuild
+	}
+	for n, p := range c.lanes.Lanes {
+		for err := c.makeLane(ctx, n, p); err != nil; err = c.makeLane(ctx, n, p) {
+			c.log.Debug("set up an acceptor", "lane", n, telemetry.Err(err))
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("set up acceptor %d in %s: %w", n, p.Region, err)
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}

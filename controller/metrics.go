@@ -1,0 +1,104 @@
+package controller
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/events"
+)
+
+// metrics are what a controller exports. Series about a region carry it as cloud_region; the leader alone sets them.
+type metrics struct {
+	verdict    *prometheus.GaugeVec
+	clusters   *prometheus.GaugeVec
+	agents     *prometheus.GaugeVec
+	lag        *prometheus.GaugeVec
+	leads      prometheus.Gauge
+	term       prometheus.Gauge
+	blind      prometheus.Gauge
+	needs      prometheus.Gauge
+	decisions  *prometheus.CounterVec
+	operations *prometheus.CounterVec
+	phases     *prometheus.HistogramVec
+	applied    prometheus.Histogram
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		verdict:  gauge("switchback_region_verdict", "1 for the verdict that stands on a region.", "cloud_region", "verdict"),
+		clusters: gauge("switchback_region_clusters", "Clusters of a region by role; unprotected counts actives without a healthy passive.", "cloud_region", "role"),
+		agents:   gauge("switchback_region_agents", "Agents of a region, and those of them that beat.", "cloud_region", "state"),
+		lag:      gauge("switchback_region_worst_lag_bytes", "Largest lag of a region's passives; -1 is unknown.", "cloud_region"),
+		leads:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_leads", Help: "1 while this controller leads."}),
+		term:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_term", Help: "The term this controller leads in, 0 if it does not."}),
+		blind:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_blind", Help: "1 while this leader reaches fewer than half of the regions."}),
+		needs:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_groups_waiting", Help: "Groups that wait for a person."}),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_decisions_total", Help: "Decisions and non-decisions told, by the row that fired."},
+			[]string{"cloud_region", "rule"}),
+		operations: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_operations_total", Help: "Operations ended, by the region they moved to."},
+			[]string{"cloud_region", "verb", "end"}),
+		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "switchback_operation_phase_seconds", Help: "Recovery time by phase, by the region moved to.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 16),
+		}, []string{"cloud_region", "phase"}),
+		applied: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchback_input_seconds", Help: "How long one input took to be decided.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 10)}),
+	}
+	r.MustRegister(m.verdict, m.clusters, m.agents, m.lag, m.leads, m.term, m.blind, m.needs, m.decisions, m.operations, m.phases, m.applied)
+	return m
+}
+
+// show exports a picture of the fleet.
+func (m *metrics) show(v fleet.View) {
+	m.verdict.Reset()
+	needs := 0
+	for _, g := range v.Groups {
+		if g.NeedsPerson {
+			needs++
+		}
+	}
+	m.needs.Set(float64(needs))
+	m.blind.Set(bit(v.Blind))
+	for _, r := range v.Regions {
+		m.verdict.WithLabelValues(r.Region, string(r.Verdict)).Set(1)
+		m.clusters.WithLabelValues(r.Region, string(events.RoleActive)).Set(float64(r.Active))
+		m.clusters.WithLabelValues(r.Region, string(events.RolePassive)).Set(float64(r.Passive))
+		m.clusters.WithLabelValues(r.Region, string(events.RoleFailed)).Set(float64(r.Failed))
+		m.clusters.WithLabelValues(r.Region, "unprotected").Set(float64(r.Unprotected))
+		m.agents.WithLabelValues(r.Region, "known").Set(float64(r.Agents))
+		m.agents.WithLabelValues(r.Region, "beating").Set(float64(r.Fresh))
+		m.lag.WithLabelValues(r.Region).Set(float64(r.WorstLag))
+	}
+}
+
+// retired forgets what only a leader may export.
+func (m *metrics) retired() {
+	m.verdict.Reset()
+	m.clusters.Reset()
+	m.agents.Reset()
+	m.lag.Reset()
+	m.leads.Set(0)
+	m.term.Set(0)
+	m.blind.Set(0)
+	m.needs.Set(0)
+}
+
+// told counts a notice, and an operation's end with its phases.
+func (m *metrics) told(n events.Notice) {
+	m.decisions.WithLabelValues(n.Region, n.Rule).Inc()
+	if n.Report == nil {
+		return
+	}
+	m.operations.WithLabelValues(n.Report.To.Region, n.Report.Verb, n.Report.Ended).Inc()
+	for _, p := range n.Report.Phases {
+		m.phases.WithLabelValues(n.Report.To.Region, p.Phase).Observe(p.Took.Seconds())
+	}
+}
+
+func bit(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

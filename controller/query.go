@@ -1,0 +1,221 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/bus"
+)
+
+// queryLimit is how long a query may take.
+const queryLimit = 3 * time.Second
+
+// Query names what a query is about. A query takes some of it.
+type Query struct {
+	Group     string `json:"group,omitempty"`
+	Region    string `json:"region,omitempty"`
+	Operation string `json:"operation,omitempty"`
+	Match     string `json:"match,omitempty"` // substring of a group's name
+	After     string `json:"after,omitempty"` // groups come in order of name, after this one
+	Limit     int    `json:"limit,omitempty"` // at most so many; 0 = 500
+}
+
+// Status is the answer to q.status.
+type Status struct {
+	Leader      string            `json:"leader"`
+	Term        events.Seq        `json:"term"`
+	Bus         map[string]bool   `json:"bus"`
+	View        fleet.View        `json:"view"` // without groups
+	Needs       []fleet.GroupView `json:"needs"`
+	Unprotected int               `json:"unprotected"`
+	Groups      int               `json:"groups"`
+}
+
+// Groups is the answer to q.groups.
+type Groups struct {
+	Groups []fleet.GroupView `json:"groups"`
+	More   bool              `json:"more"`
+}
+
+// Why is the answer to q.why.
+type Why struct {
+	Rule    string            `json:"rule"`
+	Why     string            `json:"why"`
+	Facts   []events.Fact     `json:"facts"`
+	History []events.Envelope `json:"history"` // newest last
+}
+
+// Report is the answer to q.report.
+type Report struct {
+	Group     string           `json:"group"`
+	Operation events.Operation `json:"operation"`
+}
+
+// most bounds the lists of an answer.
+const most = 500
+
+type query struct{ reply chan fleet.View }
+
+// query answers one request. The loop gives the picture; everything else is done beside it.
+func (t *term) query(ctx context.Context, m bus.Message) []byte {
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	v, err := t.ask(ctx, strings.TrimPrefix(m.Subject, events.Prefix+"q."), m.Data)
+	if err != nil {
+		v = map[string]string{"error": err.Error()}
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return []byte(`{"error":"the answer can't be encoded"}`)
+	}
+	return b
+}
+
+func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
+	var q Query
+	if len(data) > 0 {
+		if err := json.Unmarshal(data, &q); err != nil {
+			return nil, fmt.Errorf("query %s: %w", what, err)
+		}
+	}
+	reply := make(chan fleet.View, 1)
+	select {
+	case t.queries <- query{reply}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the leader is busy: %w", ctx.Err())
+	}
+	var v fleet.View
+	select {
+	case v = <-reply:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the leader is busy: %w", ctx.Err())
+	}
+	switch what {
+	case "status":
+		return t.status(v), nil
+	case "groups":
+		return groups(v, q), nil
+	case "group":
+		return find(v, q.Group)
+	case "why":
+		return t.why(ctx, v, q)
+	case "report":
+		return t.report(ctx, v, q)
+	}
+	return nil, fmt.Errorf("query %q: want status, groups, group, why or report", what)
+}
+
+func (t *term) answer(query) fleet.View { return t.fleet.View(t.c.now()) }
+
+func (t *term) status(v fleet.View) Status {
+	s := Status{Leader: t.c.name, Term: t.n, Bus: t.c.bus.Regions(), View: v, Groups: len(v.Groups), Needs: []fleet.GroupView{}}
+	for _, g := range v.Groups {
+		if g.Record != nil && !g.Protected {
+			s.Unprotected++
+		}
+		if g.NeedsPerson && len(s.Needs) < 20 {
+			s.Needs = append(s.Needs, g)
+		}
+	}
+	s.View.Groups = nil
+	return s
+}
+
+func groups(v fleet.View, q Query) Groups {
+	limit := q.Limit
+	if limit <= 0 || limit > most {
+		limit = most
+	}
+	out := Groups{Groups: []fleet.GroupView{}}
+	for _, g := range v.Groups {
+		switch {
+		case g.Group <= q.After || !strings.Contains(g.Group, q.Match):
+		case len(out.Groups) == limit:
+			out.More = true
+			return out
+		default:
+			out.Groups = append(out.Groups, g)
+		}
+	}
+	return out
+}
+
+func find(v fleet.View, name string) (fleet.GroupView, error) {
+	i := sort.Search(len(v.Groups), func(i int) bool { return v.Groups[i].Group >= name })
+	if i == len(v.Groups) || v.Groups[i].Group != name {
+		return fleet.GroupView{}, fmt.Errorf("no group is called %q: `switchback groups` lists them", name)
+	}
+	return v.Groups[i], nil
+}
+
+func (t *term) why(ctx context.Context, v fleet.View, q Query) (Why, error) {
+	if q.Region != "" {
+		for _, r := range v.Regions {
+			if r.Region == q.Region {
+				return Why{r.Rule, string(r.Verdict) + ": " + r.Why, r.Facts, t.history(ctx, q.Region)}, nil
+			}
+		}
+		return Why{}, fmt.Errorf("no region is called %q: `switchback status` lists them", q.Region)
+	}
+	g, err := find(v, q.Group)
+	if err != nil {
+		return Why{}, err
+	}
+	return Why{g.Rule, g.Why, g.Facts, t.history(ctx, g.Group)}, nil
+}
+
+// history reads the newest notice of each type about a group or region, oldest first.
+func (t *term) history(ctx context.Context, about string) []events.Envelope {
+	out := []events.Envelope{}
+	ms, err := t.c.bus.All(ctx, events.StreamEvents, events.Prefix+"event.*."+about)
+	if err != nil {
+		return out
+	}
+	for _, m := range ms {
+		var e events.Envelope
+		if json.Unmarshal(m.Data, &e) == nil && e.SpecVersion != "" {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func (t *term) report(ctx context.Context, v fleet.View, q Query) (Report, error) {
+	if q.Group != "" {
+		g, err := find(v, q.Group)
+		if err != nil {
+			return Report{}, err
+		}
+		if g.Record == nil || g.Record.Op == nil {
+			return Report{}, fmt.Errorf("%s has not been moved yet: nothing to report", q.Group)
+		}
+		return Report{g.Group, *g.Record.Op}, nil
+	}
+	for _, g := range v.Groups {
+		if g.Record != nil && g.Record.Op != nil && g.Record.Op.ID == q.Operation {
+			return Report{g.Group, *g.Record.Op}, nil
+		}
+	}
+	m, err := t.c.bus.Last(ctx, events.StreamEvents, events.SubjectOperation(q.Operation))
+	if err != nil {
+		return Report{}, fmt.Errorf("read the report of %q: %w", q.Operation, err)
+	}
+	if m == nil {
+		return Report{}, fmt.Errorf("no operation is called %q: `switchback report GROUP` shows a group's last one", q.Operation)
+	}
+	var e events.Envelope
+	var n events.Notice
+	if err := json.Unmarshal(m.Data, &e); err != nil {
+		return Report{}, fmt.Errorf("read the report of %q: %w", q.Operation, err)
+	}
+	if err := json.Unmarshal(e.Data, &n); err != nil || n.Report == nil {
+		return Report{}, fmt.Errorf("the report of %q can't be read", q.Operation)
+	}
+	return Report{n.Group, *n.Report}, nil
+}
