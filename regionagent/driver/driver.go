@@ -32,8 +32,8 @@ const (
 	Start        Verb = "start"         // writable, on the same timeline: the start gate removed the signal file; re-placed once it runs (I8)
 	StartStandby Verb = "start-standby" // read-only, following Source if given
 	Promote      Verb = "promote"       // a running standby becomes writable; returns once it acknowledges writes, with LSN and Timeline
-	Stop         Verb = "stop"          // clean: clients closed, signal file placed first, fast stop; LSN = end of the shutdown checkpoint
-	Cut          Verb = "cut"           // the WAL receiver is cut and stays cut; LSN = received, Replayed = LSN once all of it is replayed
+	Stop         Verb = "stop"          // clean: clients closed, signal file placed first, fast stop; LSN = end of the shutdown checkpoint. Archiver and links may outlive it: the probe tells
+	Cut          Verb = "cut"           // the WAL receiver is cut and stays cut; LSN = received, maybe inside a record; Replayed = all whole records of it
 	Follow       Verb = "follow"        // undo a cut, or follow Source
 	Checkpoint   Verb = "checkpoint"    // returns once the control file shows the current timeline
 	Mark         Verb = "mark"          // write our mark (group name) into the data, or remove it when Group is empty

@@ -56,10 +56,12 @@ func TestTrapPortTakenByAnother(t *testing.T) {
 	if err := a.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", a.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
+	var l net.Listener
+	until(t, "the port is free", func() (ok bool) { // a dying process lets go of its files last
+		var err error
+		l, err = net.Listen("tcp", a.Address())
+		return err == nil
+	})
 	if h := a.probe(); h.Server != events.ServerUnknown || !strings.Contains(h.Error, "listens") {
 		t.Errorf("probe: %s (%s), want unknown: somebody answers in its place", h.Server, h.Error)
 	}
