@@ -120,32 +120,37 @@ func (d *Driver) dsn(ctx context.Context) (*pgx.ConnConfig, error) {
 	return cfg, nil
 }
 
-// dialAsOwner connects to a unix socket under the effective user id of the server's owner, which is what peer authentication sees. The thread
-// that changed its id is never handed back: it ends with its goroutine.
-func (d *Driver) dialAsOwner(ctx context.Context, network, addr string) (net.Conn, error) {
+// dialAsOwner connects to a unix socket under the effective user id of the server's owner, which is what peer authentication sees. Only one
+// locked thread changes its id, and changes it back; one that could not would never be used again.
+func (d *Driver) dialAsOwner(ctx context.Context, network, addr string) (conn net.Conn, err error) {
 	if network != "unix" || os.Geteuid() != 0 {
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}
-	type answer struct {
-		conn net.Conn
-		err  error
-	}
-	got := make(chan answer, 1)
-	go func() {
-		runtime.LockOSThread()
-		var a answer
-		if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(d.owner.uid), ^uintptr(0)); errno != 0 {
-			a.err = fmt.Errorf("become %s: %w", d.cfg.User, errno)
-		} else {
-			a.conn, a.err = (&net.Dialer{}).DialContext(ctx, network, addr)
+	become := func(uid uint32) error {
+		if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); errno != 0 {
+			return fmt.Errorf("become user %d: %w", uid, errno)
 		}
-		got <- a
+		return nil
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if err = become(d.owner.uid); err != nil {
+			return
+		}
+		conn, err = (&net.Dialer{}).DialContext(ctx, network, addr)
+		if back := become(0); back != nil {
+			d.log.Error("a thread stays locked away", "err", back)
+			return
+		}
+		runtime.UnlockOSThread()
 	}()
-	a := <-got // DialContext obeys ctx
-	return a.conn, a.err
+	<-done // DialContext obeys ctx
+	return conn, err
 }
 
-// state names PostgreSQL's error, empty if err is none of the server's.
+// sqlState names PostgreSQL's error, empty if err is none of the server's.
 func sqlState(err error) string {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code

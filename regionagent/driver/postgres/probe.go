@@ -81,7 +81,7 @@ func (d *Driver) look(ctx context.Context, l *link, canary bool) events.ClusterH
 	h := events.ClusterHealth{Cluster: d.cfg.Cluster, Kind: events.KindPostgres, Server: events.ServerUnknown, Address: d.address(ctx)}
 	if m, err := d.readOwn(markFile); err == nil {
 		h.Mark = m.Group
-	} else if !os.IsNotExist(err) {
+	} else if !errors.Is(err, os.ErrNotExist) {
 		h.Error = err.Error()
 	}
 	if p, ok := postmaster(d.cfg.Data); ok && p.frozen() {

@@ -25,7 +25,7 @@ func (d *Driver) promote(ctx context.Context) events.Result {
 			return unknown("promote: %v", err)
 		}
 		// The promotion deleted it. Without the fsync that settle makes good, so that the first write need not wait for a disk.
-		if f, err := os.OpenFile(d.path(signalFile), os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
+		if f, err := os.OpenFile(d.path(signalFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
 			err = errors.Join(f.Chown(int(d.owner.uid), int(d.owner.gid)), f.Close())
 			if err != nil {
 				d.log.Warn("re-place signal file", "err", err)

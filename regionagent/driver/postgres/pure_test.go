@@ -135,7 +135,7 @@ func TestConfigErrorsNameFieldAndValue(t *testing.T) {
 
 func TestUpstreamFileIsReadBack(t *testing.T) {
 	t.Parallel()
-	d := &Driver{cfg: Config{
+	d := &Driver{owner: owner{uid: uint32(os.Geteuid())}, cfg: Config{
 		Cluster: events.Ref{Region: "r", Cluster: "orders-b"}, Data: t.TempDir(),
 		Replication: Replication{User: "replicator", PasswordFile: "/etc/switchback/pgpass", Slot: "orders_b", Options: "sslmode=require"},
 	}}

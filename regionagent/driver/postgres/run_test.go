@@ -76,6 +76,37 @@ func TestStartThatFailsPutsTheSignalBack(t *testing.T) {
 	a.do(events.Done, driver.Action{Verb: driver.Start})
 }
 
+func TestLinksInTheDataDirectoryAreNotFollowedAway(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("NOT TESTED: only root could read more than the server's owner")
+	}
+	a := one(t)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("{\"group\": \"secret\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := exists(t, a, "switchback.conf")
+	for _, name := range []string{"switchback.mark", "postgresql.conf"} {
+		path := filepath.Join(a.Data, name)
+		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(secret, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h := a.probe(); h.Mark != "" {
+		t.Errorf("mark %q read through a link to a file of root's", h.Mark)
+	}
+	if r := a.d.Do(t.Context(), driver.Action{Verb: driver.Start}); r.Outcome.OK() || !strings.Contains(r.Why, "read") {
+		t.Errorf("settings rendered through a link to a file of root's: %+v", r)
+	}
+	if b, err := os.ReadFile(secret); err != nil || string(b) != "{\"group\": \"secret\"}\n" || before {
+		t.Errorf("the file behind the link: %q (%v)", b, err)
+	}
+}
+
 // TestDebianUnit runs a server by pg_ctlcluster, its configuration outside its data directory, known by the name of its unit alone.
 func TestDebianUnit(t *testing.T) {
 	if _, err := exec.LookPath("pg_createcluster"); err != nil {

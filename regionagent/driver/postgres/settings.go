@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -51,7 +52,7 @@ func (d *Driver) render() error {
 	if filepath.Dir(conf) != d.cfg.Data {
 		include = d.path(neutralFile)
 	}
-	b, err := os.ReadFile(conf)
+	b, err := d.read(conf)
 	if err != nil {
 		return fmt.Errorf("render settings: %w", err)
 	}
@@ -69,15 +70,19 @@ func (d *Driver) render() error {
 	if _, err := d.writeIfChanged(d.path(neutralFile), neutral); err != nil {
 		return err
 	}
-	_, err = d.writeIfChanged(conf, body+fmt.Sprintf("include_if_exists = '%s' %s\n", include, ours))
+	body += fmt.Sprintf("include_if_exists = '%s' %s\n", include, ours)
+	if info, err := os.Lstat(conf); err == nil && !info.Mode().IsRegular() && body != string(b) {
+		return fmt.Errorf("render settings: %s is no regular file: make its last line: include_if_exists = '%s' %s", conf, d.path(neutralFile), ours)
+	}
+	_, err = d.writeIfChanged(conf, body)
 	return err
 }
 
 // dropAlterSystem takes our settings out of postgresql.auto.conf of a server that is down (pg_basebackup -R writes them there).
 func (d *Driver) dropAlterSystem(settings []string) error {
 	path := d.path("postgresql.auto.conf")
-	b, err := os.ReadFile(path)
-	if os.IsNotExist(err) {
+	b, err := d.read(path)
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
@@ -154,7 +159,7 @@ func (d *Driver) conninfo(source string) string {
 
 // upstream reads the file back; without one it follows nobody that we know.
 func (d *Driver) upstream() (u upstream, there bool) {
-	b, err := os.ReadFile(d.path(upstreamFile))
+	b, err := d.read(d.path(upstreamFile))
 	if err != nil {
 		return u, false
 	}
@@ -180,7 +185,7 @@ type own struct {
 }
 
 func (d *Driver) readOwn(name string) (o own, err error) {
-	b, err := os.ReadFile(d.path(name))
+	b, err := d.read(d.path(name))
 	if err != nil {
 		return o, err
 	}

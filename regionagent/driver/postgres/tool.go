@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -69,7 +71,28 @@ func (d *Driver) run(ctx context.Context, asOwner bool, path string, args ...str
 	return out.String(), nil
 }
 
-// write puts a file of ours in place, whole or not at all, owned by the server's owner, and makes it durable.
+// read reads a file that the server's owner may read. The data directory is that user's: a link in it to a file that is not must not make us
+// copy or quote that file.
+func (d *Driver) read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	st, perm := info.Sys().(*syscall.Stat_t), info.Mode().Perm()
+	group := st.Gid == d.owner.gid || slices.Contains(d.owner.groups, st.Gid)
+	if !info.Mode().IsRegular() || st.Uid != d.owner.uid && perm&0o004 == 0 && (perm&0o040 == 0 || !group) {
+		return nil, fmt.Errorf("read %s: %w: it is not %s's to read", path, os.ErrPermission, d.cfg.User)
+	}
+	return io.ReadAll(f)
+}
+
+// write puts a file of ours in place, whole or not at all, and makes it durable. A file that is there keeps its owner and permissions (a site's
+// postgresql.conf); a new one is the server's owner's alone.
 func (d *Driver) write(path, content string) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".switchback-*")
 	if err != nil {
@@ -77,11 +100,16 @@ func (d *Driver) write(path, content string) error {
 	}
 	defer os.Remove(tmp.Name()) // gone already if all went well
 	_, err = tmp.WriteString(content)
+	uid, gid, perm := d.owner.uid, d.owner.gid, os.FileMode(0o600)
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		st := info.Sys().(*syscall.Stat_t)
+		uid, gid, perm = st.Uid, st.Gid, info.Mode().Perm()
+	}
 	if err == nil && os.Geteuid() == 0 {
-		err = tmp.Chown(int(d.owner.uid), int(d.owner.gid))
+		err = tmp.Chown(int(uid), int(gid))
 	}
 	if err == nil {
-		err = tmp.Chmod(mode(path))
+		err = tmp.Chmod(perm)
 	}
 	if err == nil {
 		err = tmp.Sync()
@@ -93,14 +121,6 @@ func (d *Driver) write(path, content string) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return syncDir(filepath.Dir(path))
-}
-
-// mode keeps the permissions of a file that is there (a site's postgresql.conf); a new one is its owner's alone.
-func mode(path string) os.FileMode {
-	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
-		return info.Mode().Perm()
-	}
-	return 0o600
 }
 
 // writeIfChanged spares the disk and says whether it wrote.
