@@ -30,6 +30,7 @@ type conn struct {
 	up      bool
 	gone    chan struct{} // closed when it goes down
 	refused error         // why the server refuses to let us in at all
+	doubted time.Time     // others are preferred until then, for it gave no answer in time
 	denied  map[string]string
 	flights map[*flight]struct{}
 	watched []chan struct{}
@@ -179,6 +180,7 @@ func (c *conn) ask(ctx context.Context, first []*nats.Msg, last *nats.Msg) (*nat
 		a.err = fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
 	}
 	c.landed(f, a.err == nil)
+	c.doubt(errors.Is(a.err, context.DeadlineExceeded))
 	if a.err != nil {
 		return nil, fmt.Errorf("hub region %s: %w", c.server.Region, a.err)
 	}
@@ -197,6 +199,16 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return fmt.Errorf("%w: %w", ErrUnknown, err)
+}
+
+// doubt notes whether a call was answered in time. The server may be cut off from the rest of the hub, which no ping shows.
+func (c *conn) doubt(late bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doubted = time.Time{}
+	if late {
+		c.doubted = time.Now().Add(doubtFor)
+	}
 }
 
 // watch returns a channel that is signalled whenever the connection comes or goes.
@@ -227,4 +239,5 @@ const (
 	pingsOut       = 2
 	connectTimeout = 500 * time.Millisecond
 	reconnectWait  = 50 * time.Millisecond
+	doubtFor       = 10 * time.Second // a stream leader without its followers steps down within this
 )

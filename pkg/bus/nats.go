@@ -3,9 +3,12 @@ package bus
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +38,7 @@ type NATS struct {
 	move    chan struct{} // wakes the goroutine that places subscriptions
 	quit    context.CancelFunc
 	running sync.WaitGroup
+	turn    atomic.Uint32 // whose turn it is to be read
 
 	mu   sync.Mutex
 	subs []*subscription
@@ -158,23 +162,38 @@ func (n *NATS) Regions() map[string]bool {
 	return out
 }
 
-// healthy are the connections that are up, nearest first; the error says why there is none.
+// healthy are the connections that are up, nearest first, those in doubt last; the error says why there is none.
 func (n *NATS) healthy() ([]*conn, error) {
-	var up []*conn
+	var up, doubted []*conn
 	err := ErrUnavailable
+	now := time.Now()
 	for _, c := range n.conns {
 		c.mu.Lock()
-		if c.up {
+		switch {
+		case c.up && c.doubted.After(now):
+			doubted = append(doubted, c)
+		case c.up:
 			up = append(up, c)
-		} else if c.refused != nil {
+		case c.refused != nil:
 			err = fmt.Errorf("%w: %w", ErrDenied, c.refused)
 		}
 		c.mu.Unlock()
 	}
-	if len(up) == 0 {
+	if up = append(up, doubted...); len(up) == 0 {
 		return nil, fmt.Errorf("no hub server is connected: %w", err)
 	}
 	return up, nil
+}
+
+// first does a call on the first connection that has a way for it: it goes to the next only when it certainly never left.
+func (n *NATS) first(call func(*conn) error) error {
+	up, err := n.healthy()
+	for _, c := range up {
+		if err = call(c); !errors.Is(err, ErrUnavailable) {
+			break
+		}
+	}
+	return err
 }
 
 // region finds the connection to one region's server.

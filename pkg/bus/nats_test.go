@@ -251,6 +251,23 @@ func TestConnectWithoutHub(t *testing.T) {
 	})
 }
 
+// A server that answers pings but is cut off from the rest of the hub, or just slow, must not be asked again and again.
+func TestSilentServerIsNotPreferred(t *testing.T) {
+	h := realHub(t)
+	p := h.Proxy(t, 0)
+	b := h.Connect(t, func(o *bus.Options) { o.Servers[0] = p.Server() })
+	n := own()
+	must(t, b, bus.Out{Subject: n.rec, Data: text("one")})
+	p.Gates(true, false)
+	if _, err := b.Publish(brief(t), bus.Out{Subject: n.rec, Data: text("two")}); !errors.Is(err, bus.ErrUnknown) {
+		t.Errorf("no answer: %v", err)
+	}
+	if _, err := b.Publish(brief(t), bus.Out{Subject: n.rec, Data: text("three")}); err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+	lastIs(t, b, n.rec, "three")
+}
+
 func TestPreferLeader(t *testing.T) {
 	h := realHub(t)
 	b := h.Connect(t)

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -28,35 +29,31 @@ type subscription struct {
 
 // Send publishes a plain message by the nearest connection that is up.
 func (n *NATS) Send(subject string, data []byte) error {
-	up, err := n.healthy()
-	for _, c := range up {
-		nc, _, f, lerr := c.link(subject)
-		if lerr != nil {
-			err = lerr
-			continue
+	err := n.first(func(c *conn) error {
+		nc, _, f, err := c.link(subject)
+		if err != nil {
+			return err
 		}
-		err = nc.Publish(subject, data)
 		c.landed(f, false)
-		if err == nil {
-			return nil
-		}
-		err = classify(err)
+		return classify(nc.Publish(subject, data))
+	})
+	if err != nil {
+		return fmt.Errorf("send %s: %w", subject, err)
 	}
-	return fmt.Errorf("send %s: %w", subject, err)
+	return nil
 }
 
 // Subscribe hands every plain message on pattern to f, one at a time in order, until stop is called. Without any connection it begins when
 // one comes up.
 func (n *NATS) Subscribe(pattern string, f func(Message)) (stop func(), err error) {
 	s := &subscription{pattern: pattern, f: f}
+	if err := n.first(s.settle); err != nil && !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrDenied) {
+		return nil, fmt.Errorf("subscribe %s: %w", pattern, err)
+	}
 	n.mu.Lock()
 	n.subs = append(n.subs, s)
 	n.mu.Unlock()
-	if up, err := n.healthy(); err == nil {
-		if err := s.settle(up[0]); err != nil {
-			return nil, fmt.Errorf("subscribe %s: %w", pattern, err)
-		}
-	}
+	signal(n.move) // for a connection that came or went meanwhile
 	return func() {
 		n.mu.Lock()
 		n.subs = slices.DeleteFunc(n.subs, func(x *subscription) bool { return x == s })
@@ -152,15 +149,15 @@ func plain(m *nats.Msg) Message {
 	return Message{Subject: m.Subject, Seq: events.Seq(seq), Data: m.Data, Reply: m.Reply}
 }
 
-// Request sends a plain request by the nearest connection that is up and waits for one answer.
+// Request sends a plain request by the nearest connection that has a way to somebody who serves it, and waits for one answer.
 func (n *NATS) Request(ctx context.Context, subject string, data []byte) ([]byte, error) {
-	up, err := n.healthy()
+	var answer *nats.Msg
+	err := n.first(func(c *conn) (err error) {
+		answer, err = c.ask(ctx, nil, &nats.Msg{Subject: subject, Data: data})
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("request %s: %w", subject, err)
 	}
-	m, err := up[0].ask(ctx, nil, &nats.Msg{Subject: subject, Data: data})
-	if err != nil {
-		return nil, fmt.Errorf("request %s: %w", subject, err)
-	}
-	return m.Data, nil
+	return answer.Data, nil
 }

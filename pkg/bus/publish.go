@@ -28,18 +28,13 @@ const (
 // Publish stores one message. See Bus.
 func (n *NATS) Publish(ctx context.Context, m Out) (events.Seq, error) { return n.Batch(ctx, []Out{m}) }
 
-// Batch stores all or none. It goes out once, by the nearest connection that is up.
-func (n *NATS) Batch(ctx context.Context, ms []Out) (events.Seq, error) {
+// Batch stores all or none. It goes out once, by the nearest connection that has a way to the stream.
+func (n *NATS) Batch(ctx context.Context, ms []Out) (seq events.Seq, err error) {
 	fence, err := check(ms)
 	if err != nil {
 		return 0, err
 	}
-	up, err := n.healthy()
-	if err != nil {
-		n.count(ms[0], err)
-		return 0, fmt.Errorf("publish %s: %w", ms[0].Subject, err)
-	}
-	seq, err := n.store(ctx, up[0], ms, fence)
+	err = n.first(func(c *conn) (err error) { seq, err = n.store(ctx, c, ms, fence); return err })
 	if err != nil {
 		return 0, fmt.Errorf("publish %s: %w", ms[0].Subject, err)
 	}
@@ -57,12 +52,8 @@ func (n *NATS) store(ctx context.Context, c *conn, ms []Out, fence int) (events.
 	if errors.Is(err, ErrWrongSequence) && ms[0].Fence != nil {
 		err = n.whichCondition(ctx, ms, err)
 	}
-	n.count(ms[0], err)
+	n.metrics.publishes.WithLabelValues(streamOf(ms[0]), result(err)).Inc()
 	return seq, err
-}
-
-func (n *NATS) count(m Out, err error) {
-	n.metrics.publishes.WithLabelValues(streamOf(m), result(err)).Inc()
 }
 
 // encode renders a batch as the server wants it; a batch of one is a plain publish.
@@ -135,19 +126,25 @@ func readAck(data []byte) (events.Seq, error) {
 var wrongSequence = regexp.MustCompile(`wrong last sequence: (\d+)`)
 
 // whichCondition tells a lost fence from a lost compare-and-set, for the server says only which sequence it found. Without a Last in the batch
-// it is the fence. Else the fence subject is read: if it moved, the leader is fenced, whatever else may be wrong. If it did not, a sequence that is no
-// higher than the fence's is another subject's, for terms only rise; and for a higher one its message is read, which stands on the fence subject
-// or doesn't. A replica may be behind: if it knows neither, a newer term is assumed, so that the leader steps down rather than goes on (costs an
-// election, never safety); if both conditions are lost, the answer may be ErrWrongSequence at first, which is true, and ErrFenced soon after.
+// it is the fence. Else every server is asked where the fence subject stands: if it moved, the leader is fenced, whatever else may be wrong. If it did
+// not, a sequence that is no higher than the fence's is another subject's, for terms only rise; and for a higher one its message is looked
+// up, which stands on the fence subject or doesn't. Replicas may be behind, so any that knows will do; if none does, a newer term is
+// assumed, and the leader steps down rather than goes on (costs an election, never safety).
 func (n *NATS) whichCondition(ctx context.Context, ms []Out, refused error) error {
 	fence := ms[0].Fence
 	fenced := fmt.Errorf("%w: %v", ErrFenced, refused)
 	if !slices.ContainsFunc(ms, func(m Out) bool { return m.Last != nil }) {
 		return fenced
 	}
-	stream := streamOf(ms[0])
-	if now, err := n.Last(ctx, stream, fence.Subject); err == nil && now != nil && now.Seq != fence.Seq {
+	up, err := n.healthy()
+	if err != nil {
 		return fenced
+	}
+	stream := streamOf(ms[0])
+	for _, c := range up {
+		if now, err := c.get(ctx, stream, getRequest{Last: fence.Subject}); err == nil && now != nil && now.Seq > fence.Seq {
+			return fenced
+		}
 	}
 	found := wrongSequence.FindStringSubmatch(refused.Error())
 	if found == nil {
@@ -157,8 +154,10 @@ func (n *NATS) whichCondition(ctx context.Context, ms []Out, refused error) erro
 	if err == nil && events.Seq(seq) <= fence.Seq {
 		return refused
 	}
-	if at, err := n.bySeq(ctx, stream, events.Seq(seq)); err == nil && at != nil && at.Subject != fence.Subject {
-		return refused
+	for _, c := range up {
+		if at, err := c.get(ctx, stream, getRequest{Seq: events.Seq(seq)}); err == nil && at != nil && at.Subject != fence.Subject {
+			return refused
+		}
 	}
 	return fenced
 }

@@ -32,27 +32,30 @@ type getRequest struct {
 	Batch int        `json:"batch,omitempty"`
 }
 
-// Last reads the last message on a subject. It asks the nearest server, and the next one if the first has no answer.
+// Last reads the last message on a subject. It asks the servers in turn, and the next one if one has no answer: a server that is cut off from the
+// rest of the hub still answers, with what it knew then, and must not be the only one that is ever asked.
 func (n *NATS) Last(ctx context.Context, stream, subject string) (*Message, error) {
-	return n.one(ctx, stream, subject, getRequest{Last: subject})
-}
-
-func (n *NATS) bySeq(ctx context.Context, stream string, seq events.Seq) (*Message, error) {
-	return n.one(ctx, stream, fmt.Sprintf("sequence %d", seq), getRequest{Seq: seq})
-}
-
-func (n *NATS) one(ctx context.Context, stream, what string, req getRequest) (*Message, error) {
-	up, err := n.healthy()
+	up, err := n.inTurn()
 	for _, c := range up {
 		var m *Message
-		if m, err = c.get(ctx, stream, req); err == nil {
+		if m, err = c.get(ctx, stream, getRequest{Last: subject}); err == nil {
 			return m, nil
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, fmt.Errorf("read %s of stream %s: %w", what, stream, err)
+	return nil, fmt.Errorf("read %s of stream %s: %w", subject, stream, err)
+}
+
+// inTurn are the connections that are up, beginning with another one each time.
+func (n *NATS) inTurn() ([]*conn, error) {
+	up, err := n.healthy()
+	if err != nil {
+		return nil, err
+	}
+	from := int(n.turn.Add(1)) % len(up)
+	return append(up[from:len(up):len(up)], up[:from]...), nil
 }
 
 // get reads one message by direct get on this connection; nil if there is none.
@@ -91,10 +94,10 @@ func stored(m *nats.Msg) (Message, error) {
 	return Message{Subject: subject, Seq: events.Seq(seq), Data: m.Data}, nil
 }
 
-// All reads the last message of every subject that matches, by sequence. Up to 1,024 subjects come as one consistent answer; for more the server
+// All reads the last message of every subject that matches, by sequence, from the servers in turn. Up to 1,024 subjects come as one consistent answer; for more the server
 // has no such request, and the stream is walked in batches: then each message was the last of its subject at some time during the reading.
 func (n *NATS) All(ctx context.Context, stream, pattern string) ([]Message, error) {
-	up, err := n.healthy()
+	up, err := n.inTurn()
 	for _, c := range up {
 		var ms []Message
 		if ms, err = c.all(ctx, stream, pattern); err == nil {
