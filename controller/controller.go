@@ -21,6 +21,7 @@ import (
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/bus"
 	"github.com/switchback-dr/switchback/pkg/config"
+	"github.com/switchback-dr/switchback/pkg/site"
 	"github.com/switchback-dr/switchback/pkg/telemetry"
 )
 
@@ -57,7 +58,7 @@ func Run(ctx context.Context, cfg *config.Controller, log *slog.Logger) error {
 		return err
 	}
 	if cfg.Embedded != nil {
-		hub, err := StartHub(cfg.Embedded, log)
+		hub, err := site.StartHub(cfg.Embedded, log)
 		if err != nil {
 			return err
 		}
@@ -99,7 +100,7 @@ func Run(ctx context.Context, cfg *config.Controller, log *slog.Logger) error {
 }
 
 func connect(ctx context.Context, cfg *config.Controller, d events.Durations, scoped prometheus.Registerer, log *slog.Logger) (*Controller, error) {
-	opts, err := hubOptions(cfg.Servers, cfg.TLS, "controller "+cfg.Region+"/"+cfg.Name, cfg.Key)
+	opts, err := site.Hub(cfg.Servers, cfg.TLS, "controller "+cfg.Region+"/"+cfg.Name, cfg.Key)
 	if err != nil {
 		return nil, err
 	}

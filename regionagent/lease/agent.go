@@ -166,6 +166,25 @@ func (a *Agent) rejoinAll() {
 	}
 }
 
+// Jumped says that the clocks disagree by more than M: freeze first, ask later. Every right counted so far is void, and every lane is read again.
+func (a *Agent) Jumped(now events.Instant) Effects {
+	for n := range a.lanes {
+		l := &a.lanes[n]
+		l.lease, l.flight, l.reading, l.readAt, l.sent = 0, false, false, 0, nil
+		if l.place.Generation != 0 {
+			l.st = laneUnknown
+		}
+	}
+	for _, c := range a.cs {
+		c.held, c.handed, c.grants = 0, 0, nil
+		if c.promise > now {
+			c.promise = now.Add(a.d.Wait) // how much of it has passed is not known any more
+		}
+	}
+	a.started = now // G4: what else was forgotten is not known either
+	return a.settle(now)
+}
+
 // GuardHeld takes the deadline the guard held for a cluster when this process came up: part of the right (A8).
 func (a *Agent) GuardHeld(now events.Instant, ref events.Ref, until events.Instant) Effects {
 	if c := a.cluster(ref); c != nil {

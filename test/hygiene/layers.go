@@ -19,6 +19,8 @@ var layers = []layer{
 	{"pkg/bus/...", []string{"events"}},
 	{"pkg/config/...", []string{"events"}},
 	{"pkg/telemetry/...", nil},
+	{"pkg/sight", []string{"events"}},
+	{"pkg/site", []string{"events", "pkg/bus", "pkg/config"}}, // the one place where files and bus meet
 	{"pkg/calendar/...", nil},
 	{"pkg/client/...", []string{"events", "pkg/bus"}}, // speaks to the bus or to the API
 

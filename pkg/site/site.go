@@ -1,4 +1,5 @@
-package controller
+// Package site turns what configuration files say of the hub into what the bus takes: the one place where the two meet.
+package site
 
 import (
 	"crypto/tls"
@@ -12,7 +13,7 @@ import (
 	"github.com/switchback-dr/switchback/pkg/config"
 )
 
-// StartHub starts a hub server from its configuration: `switchback hub`, or embedded in a controller.
+// StartHub starts a hub server from its configuration, as a process of its own or embedded in a controller.
 func StartHub(h *config.Hub, log *slog.Logger) (*bus.Hub, error) {
 	conf, err := h.TLS.Server()
 	if err != nil {
@@ -48,8 +49,8 @@ func listen(address string, conf *tls.Config) (bus.Listen, error) {
 	return bus.Listen{Host: host, Port: n, TLS: conf}, nil
 }
 
-// hubOptions say how to reach the hub: with TLS where the URLs say so, for the same certificate serves the peers too.
-func hubOptions(servers []config.Server, t config.TLS, name string, key config.SecretFile) (bus.Options, error) {
+// Hub says how to reach the hub: with TLS where the URLs say so, for the same certificate serves the peers too.
+func Hub(servers []config.Server, t config.TLS, name string, key config.SecretFile) (bus.Options, error) {
 	o := bus.Options{Name: name, NKey: string(key)}
 	secure := false
 	for _, s := range servers {

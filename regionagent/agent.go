@@ -1,0 +1,288 @@
+// Package regionagent is the agent of one host: it beats, probes, carries out and reports. What it decides is the pure lease.Agent; this package has the one
+// loop that drives it, and the ways to the bus, the peers, the guard and the drivers.
+//
+//	lanes ─┐                     ┌─▶ ledger (fsync) ─▶ beats, reads, asks, reports
+//	peers ─┤                     │
+//	probes ┼─▶ one loop ─▶ lease.Agent ─▶ guard: freeze, thaw, kill
+//	guard ─┤                     │
+//	cmds  ─┘                     └─▶ drivers: start, promote, stop, cut … one queue per cluster
+package regionagent
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/bus"
+	"github.com/switchback-dr/switchback/pkg/config"
+	"github.com/switchback-dr/switchback/pkg/site"
+	"github.com/switchback-dr/switchback/pkg/telemetry"
+	"github.com/switchback-dr/switchback/regionagent/boottime"
+	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/driver/postgres"
+	"github.com/switchback-dr/switchback/regionagent/freezer"
+	"github.com/switchback-dr/switchback/regionagent/guard"
+	"github.com/switchback-dr/switchback/regionagent/lease"
+	"github.com/switchback-dr/switchback/regionagent/ledger"
+)
+
+// agent is one agent process. Its loop alone touches core.
+type agent struct {
+	cfg        *config.Agent
+	ref        events.AgentRef
+	d          events.Durations
+	log        *slog.Logger
+	bus        *bus.NATS
+	core       *lease.Agent
+	file       *ledger.File[lease.Ledger]
+	nonce      string
+	clusters   []*cluster // sorted by name
+	lanes      [events.Lanes]*laneWorker
+	dialConf   *tls.Config
+	cert       string
+	peerClient *http.Client
+	client     *guard.Client // nil: no guard
+	clients    chan *guard.Client
+	inbox      chan func(now events.Instant) lease.Effects
+	reports    *reporter
+	health     *healthTeller
+	metrics    *metrics
+	after      []func() // what waits for the effects of the input in hand
+	slow       string   // why it takes no lease, "" = it does
+	fatal      error
+}
+
+// cluster is one cluster of this host.
+type cluster struct {
+	ref    events.Ref
+	driver driver.Driver
+	work   chan lease.Action // one queue: the driver's verbs come one at a time
+	look   chan struct{}     // probe now
+	last   events.ClusterHealth
+	sick   events.Instant // since when it does not serve although it is active and has the right, 0 = it serves
+	starts int            // local restarts since it was last well
+}
+
+// selfTest is how many processes the start-up freeze is measured on.
+const selfTest = 100
+
+// inboxSize is how many inputs may wait for the loop.
+const inboxSize = 4096
+
+// Run runs an agent until ctx ends. Ending it touches no database: the guard's deadline runs on, and a new agent of the same ledger takes over.
+func Run(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
+	d, err := events.Profile(cfg.Profile)
+	if err != nil {
+		return err
+	}
+	if bad := d.Check(); len(bad) > 0 {
+		return fmt.Errorf("durations of profile %s: %v", d.Profile, bad)
+	}
+	reg, scoped, err := telemetry.NewRegistry(cfg.Region)
+	if err != nil {
+		return err
+	}
+	a := &agent{
+		cfg: cfg, ref: events.AgentRef{Region: cfg.Region, Agent: cfg.Name}, d: d, log: log, nonce: rand.Text(), metrics: newMetrics(scoped),
+		inbox: make(chan func(events.Instant) lease.Effects, inboxSize), clients: make(chan *guard.Client),
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	led, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer a.file.Close()
+	dm := postgres.NewMetrics(scoped)
+	for _, c := range cfg.Clusters {
+		if err := a.addCluster(c, dm); err != nil {
+			return err
+		}
+	}
+	defer a.closeDrivers()
+	a.measure()
+	listener, err := a.security()
+	if err != nil {
+		return err
+	}
+	opts, err := site.Hub(cfg.Hub, cfg.TLS, "agent "+a.ref.String(), cfg.Key)
+	if err != nil {
+		return err
+	}
+	opts.Log, opts.Registerer = log, scoped
+	short, cancel := context.WithTimeout(ctx, time.Second)
+	a.bus, err = bus.Connect(short, opts)
+	cancel()
+	if err != nil {
+		return fmt.Errorf("connect to the hub: %w", err)
+	}
+	defer a.bus.Close()
+	if cfg.Metrics != "" {
+		l, err := net.Listen("tcp", cfg.Metrics)
+		if err != nil {
+			return fmt.Errorf("listen for metrics: %w", err)
+		}
+		go func() {
+			if err := telemetry.Serve(ctx, l, telemetry.Mux(reg, a.healthy), log); err != nil {
+				log.Error("metrics stopped", telemetry.Err(err))
+			}
+		}()
+	}
+	refs := make([]events.Ref, 0, len(a.clusters))
+	for _, c := range a.clusters {
+		refs = append(refs, c.ref)
+	}
+	a.core = lease.New(a.ref, d, led, a.nonce, refs, boottime.Now())
+	if err := a.start(ctx, listener); err != nil {
+		return err
+	}
+	return a.loop(ctx)
+}
+
+// open takes the ledger. A new one gets its id now; a corrupt one is an error, never taken for empty.
+func (a *agent) open() (lease.Ledger, error) {
+	if err := os.MkdirAll(a.cfg.State, 0o700); err != nil {
+		return lease.Ledger{}, fmt.Errorf("make state directory: %w", err)
+	}
+	f, err := ledger.Open[lease.Ledger](a.cfg.Ledger())
+	if err != nil {
+		return lease.Ledger{}, fmt.Errorf("open ledger: %w", err)
+	}
+	a.file = f
+	led, known, err := f.Load()
+	if err != nil {
+		_ = f.Close()
+		return lease.Ledger{}, err
+	}
+	switch {
+	case !known:
+		led.ID = rand.Text()
+	case led.Agent != (events.AgentRef{}) && led.Agent != a.ref:
+		_ = f.Close()
+		return lease.Ledger{}, fmt.Errorf("ledger %s is of agent %s, this is %s: want that name and region back, or another state directory", a.cfg.Ledger(), led.Agent, a.ref)
+	}
+	return led, nil
+}
+
+func (a *agent) addCluster(c config.Cluster, m *postgres.Metrics) error {
+	ref := events.Ref{Region: a.cfg.Region, Cluster: c.Name}
+	if c.Postgres == nil {
+		return fmt.Errorf("cluster %s: want a postgres section", ref)
+	}
+	p := c.Postgres
+	drv, err := postgres.New(postgres.Config{
+		Cluster: ref, Unit: p.Unit, Data: p.Data, Bin: p.Bin, User: p.User, DSNFile: string(p.DSN), Advertise: p.Advertise, Metrics: m,
+		Replication: postgres.Replication{User: p.Replication.User, PasswordFile: string(p.Replication.Password), Slot: p.Replication.Slot, Options: p.Replication.Options},
+	}, a.log.With("cluster", ref.String()))
+	if err != nil {
+		return fmt.Errorf("cluster %s: %w", ref, err)
+	}
+	a.clusters = append(a.clusters, &cluster{ref: ref, driver: drv, work: make(chan lease.Action, 64), look: make(chan struct{}, 1)})
+	return nil
+}
+
+func (a *agent) closeDrivers() {
+	for _, c := range a.clusters {
+		if err := c.driver.Close(); err != nil {
+			a.log.Warn("close driver", "cluster", c.ref.String(), telemetry.Err(err))
+		}
+	}
+}
+
+// measure freezes a dummy tree: a host that can't freeze within S takes no lease and says so (2-safety, Time).
+func (a *agent) measure() {
+	took, err := freezer.SelfTest(selfTest)
+	switch {
+	case err != nil:
+		a.slow = "the freezer's self-test failed: " + err.Error()
+	case took > a.d.Freeze:
+		a.slow = fmt.Sprintf("freezing takes %v here, profile %s allows %v: use a slower profile or a faster host", took.Round(time.Millisecond), a.d.Profile, a.d.Freeze)
+	}
+	a.metrics.freeze.Set(took.Seconds())
+	if a.slow != "" {
+		a.log.Error("takes no lease", "why", a.slow)
+	}
+}
+
+// security reads the certificates and listens for peers. Promises are only given and taken over TLS with both sides' certificates.
+func (a *agent) security() (net.Listener, error) {
+	if a.cfg.Peers == "" {
+		a.log.Warn("no peer listener: nobody elsewhere can see this agent, and its clusters can't be recovery clusters")
+		return nil, nil
+	}
+	server, err := a.cfg.TLS.Server()
+	if err != nil {
+		return nil, err
+	}
+	if server == nil {
+		return nil, errors.New("listen.peers is set but identity has no certificate: promises between agents travel over TLS only; want identity {cert, cert_key, ca}")
+	}
+	if a.dialConf, err = a.cfg.TLS.Client(); err != nil {
+		return nil, err
+	}
+	if a.cert, err = a.cfg.TLS.Fingerprint(); err != nil {
+		return nil, err
+	}
+	l, err := tls.Listen("tcp", a.cfg.Peers, server)
+	if err != nil {
+		return nil, fmt.Errorf("listen for peers: %w", err)
+	}
+	return l, nil
+}
+
+func (a *agent) healthy(context.Context) error {
+	if a.slow != "" {
+		return errors.New(a.slow)
+	}
+	return nil
+}
+
+// start begins everything around the loop.
+func (a *agent) start(ctx context.Context, peers net.Listener) error {
+	for n := range a.lanes {
+		a.lanes[n] = newLaneWorker(a, n)
+		go a.lanes[n].run(ctx)
+	}
+	for _, c := range a.clusters {
+		go a.execute(ctx, c)
+		go a.probe(ctx, c)
+	}
+	a.reports = newReporter(a)
+	go a.reports.run(ctx)
+	a.health = newHealthTeller(ctx, a)
+	a.peerClient = a.newPeerClient()
+	if peers != nil {
+		go a.servePeers(ctx, peers)
+	}
+	go a.dialGuard(ctx)
+	if err := a.listen(ctx); err != nil {
+		return err
+	}
+	go a.reread(ctx)
+	return nil
+}
+
+// post hands an input to the loop.
+func (a *agent) post(ctx context.Context, f func(now events.Instant) lease.Effects) {
+	select {
+	case a.inbox <- f:
+	case <-ctx.Done():
+	}
+}
+
+func (a *agent) find(r events.Ref) *cluster {
+	for _, c := range a.clusters {
+		if c.ref == r {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package regionagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/freezer"
+	"github.com/switchback-dr/switchback/regionagent/guard"
+	"github.com/switchback-dr/switchback/regionagent/lease"
+)
+
+// fenceLimit bounds one freeze, thaw or kill; probeLimit one probe; verbLimit a verb that names no limit of its own.
+const (
+	fenceLimit = 10 * time.Second
+	probeLimit = time.Second
+	verbLimit  = 60 * time.Second
+)
+
+// do begins an action. The guard's verbs are urgent and overlap whatever the driver does; the driver's wait in the cluster's queue.
+func (a *agent) do(ctx context.Context, act lease.Action) {
+	c := a.find(act.Cluster)
+	if c == nil { // under care by the ledger, but no longer configured: the guard still holds it by its mark
+		a.log.Error("action for a cluster that is not configured", "cluster", act.Cluster.String(), "verb", string(act.Verb))
+		return
+	}
+	a.log.Info("acts", "cluster", act.Cluster.String(), "verb", string(act.Verb), "rule", act.Rule)
+	if act.Verb == lease.Start && c.sick != 0 {
+		c.starts++
+	}
+	switch act.Verb {
+	case lease.Freeze, lease.Thaw, lease.Kill:
+		go a.fence(ctx, c, act, a.client)
+	default:
+		select {
+		case c.work <- act:
+		default:
+			a.log.Error("the cluster's queue is full", "cluster", act.Cluster.String())
+		}
+	}
+}
+
+// fence has the guard freeze, thaw or kill. While it is dead a freeze or kill is done here; a thaw waits for it.
+func (a *agent) fence(ctx context.Context, c *cluster, act lease.Action, client *guard.Client) {
+	ctx2, cancel := context.WithTimeout(ctx, fenceLimit)
+	defer cancel()
+	began := time.Now()
+	r := events.Result{Step: act.Step}
+	why, err := a.hold(ctx2, c, act.Verb, client)
+	r.Took, r.Why, r.Outcome = time.Since(began), why, events.Done
+	if err != nil {
+		r.Outcome, r.Why = events.Retry, err.Error()
+		a.log.Warn("fence", "cluster", c.ref.String(), "verb", string(act.Verb), "err", err)
+		select { // the core orders it again at once: not in a tight loop
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	a.metrics.fence(c.ref, act.Verb, r)
+	a.finished(ctx, c, act, r)
+}
+
+func (a *agent) hold(ctx context.Context, c *cluster, v lease.Verb, client *guard.Client) (string, error) {
+	if client != nil {
+		done, err := client.Do(ctx, guard.Verb(v), c.ref.String())
+		if err == nil && !done.OK {
+			return "", errors.New(done.Why)
+		}
+		if err == nil {
+			return fmt.Sprintf("%s by %s in %s", past(v), done.How, done.Took), nil
+		}
+		if !errors.Is(err, guard.ErrDown) {
+			return "", err
+		}
+	}
+	switch v {
+	case lease.Freeze:
+		o, err := freezer.Freeze(ctx, c.driver.Tree())
+		return fmt.Sprintf("frozen by %s without the guard in %s", o.How, o.Took), err
+	case lease.Kill:
+		o, err := freezer.Kill(ctx, c.driver.Tree())
+		return fmt.Sprintf("killed without the guard in %s, port closed", o.Took), err
+	}
+	return "", guard.ErrDown
+}
+
+func past(v lease.Verb) string {
+	return map[lease.Verb]string{lease.Freeze: "frozen", lease.Thaw: "thawed", lease.Kill: "killed, port closed,"}[v]
+}
+
+// execute carries out the driver's verbs of one cluster, one at a time.
+func (a *agent) execute(ctx context.Context, c *cluster) {
+	for {
+		var act lease.Action
+		select {
+		case <-ctx.Done():
+			return
+		case act = <-c.work:
+		}
+		limit := act.Limit
+		if limit <= 0 {
+			limit = verbLimit
+		}
+		short, cancel := context.WithTimeout(ctx, limit+time.Second)
+		began := time.Now()
+		r := c.driver.Do(short, driver.Action{
+			Step: act.Step, Verb: driver.Verb(act.Verb), Group: act.Group, Source: act.Source, Until: act.Until, Limit: limit,
+		})
+		cancel()
+		if r.Took == 0 {
+			r.Took = time.Since(began)
+		}
+		a.log.Info("acted", "cluster", c.ref.String(), "verb", string(act.Verb), "outcome", string(r.Outcome), "took", r.Took.Round(time.Millisecond).String(), "why", r.Why)
+		a.finished(ctx, c, act, r)
+	}
+}
+
+// finished tells the core the end of an action, with what the server is found to be.
+func (a *agent) finished(ctx context.Context, c *cluster, act lease.Action, r events.Result) {
+	short, cancel := context.WithTimeout(ctx, probeLimit)
+	h := c.driver.Probe(short)
+	cancel()
+	a.post(ctx, func(now events.Instant) lease.Effects {
+		a.seen(now, c, h)
+		return a.core.Finished(now, act, r, h.Server)
+	})
+}
+
+// probe looks at a cluster every Probe, and at once when asked.
+func (a *agent) probe(ctx context.Context, c *cluster) {
+	tick := time.NewTicker(a.d.Probe)
+	defer tick.Stop()
+	for {
+		short, cancel := context.WithTimeout(ctx, probeLimit)
+		h := c.driver.Probe(short)
+		cancel()
+		a.post(ctx, func(now events.Instant) lease.Effects {
+			a.seen(now, c, h)
+			return a.core.Observed(now, h)
+		})
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.look:
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *agent) probeNow(r events.Ref) {
+	if c := a.find(r); c != nil {
+		select {
+		case c.look <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// seen keeps what a probe found, with how long an active that has the right has not served: what the controller judges a cluster by, never a port.
+func (a *agent) seen(now events.Instant, c *cluster, h events.ClusterHealth) {
+	well := true
+	for _, v := range a.core.Views(now) {
+		if v.Cluster == c.ref {
+			h.Managed = v.Managed
+			serves := h.Server == events.ServerWritable && h.CanaryOK
+			well = v.Role != events.RoleActive || v.Right <= now || serves || h.Server == events.ServerFrozen
+		}
+	}
+	switch {
+	case well:
+		c.sick, c.starts = 0, 0
+	case c.sick == 0:
+		c.sick = now
+	}
+	if c.sick != 0 {
+		h.Down = max(now.Sub(c.sick), 1)
+	}
+	h.Restarts = c.starts
+	c.last = h
+}

@@ -1,0 +1,201 @@
+package regionagent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/telemetry"
+	"github.com/switchback-dr/switchback/regionagent/boottime"
+	"github.com/switchback-dr/switchback/regionagent/freezer"
+	"github.com/switchback-dr/switchback/regionagent/guard"
+	"github.com/switchback-dr/switchback/regionagent/lease"
+)
+
+// loop drives the core. Asks of the guard are answered here and nowhere else: an agent whose loop hangs must not be spoken for (D1).
+func (a *agent) loop(ctx context.Context) error {
+	var watch boottime.Watch
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	beat := time.NewTicker(a.d.Beat)
+	defer beat.Stop()
+	next := a.step(ctx, a.core.Tick)
+	for a.fatal == nil {
+		var asks <-chan uint64
+		var states <-chan guard.State
+		if a.client != nil {
+			asks, states = a.client.Asks(), a.client.States()
+		}
+		wake.Reset(min(max(next.Sub(boottime.Now()), 0), a.d.Beat))
+		select {
+		case <-ctx.Done():
+			return nil
+		case f := <-a.inbox:
+			next = a.step(ctx, f)
+		case n := <-asks:
+			next = a.answer(ctx, n)
+		case s := <-states:
+			a.fenced(s)
+		case c := <-a.clients:
+			next = a.guarded(ctx, c)
+		case <-beat.C:
+			if jump := watch.Jump(); jump > a.d.Margin {
+				a.log.Error("clocks jumped: every right is void until it is renewed", "by", jump)
+				next = a.step(ctx, a.core.Jumped)
+			}
+			a.watchGuard(ctx)
+			a.health.beat()
+			a.export()
+		case <-wake.C:
+			next = a.step(ctx, a.core.Tick)
+		}
+	}
+	return a.fatal
+}
+
+// step hands one input to the core and carries its effects out, in order: the ledger is on disk before anything else is done or said.
+func (a *agent) step(ctx context.Context, f func(now events.Instant) lease.Effects) events.Instant {
+	eff := f(boottime.Now())
+	if eff.Save {
+		if err := a.file.Save(a.core.Ledger()); err != nil {
+			a.fatal = fmt.Errorf("save the ledger: %w (the guard freezes what nobody speaks for)", err)
+			return 0
+		}
+	}
+	if eff.Nudge && a.client != nil {
+		if err := a.client.Nudge(); err != nil {
+			a.log.Debug("nudge the guard", telemetry.Err(err))
+		}
+	}
+	for _, act := range eff.Do {
+		a.do(ctx, act)
+	}
+	for _, n := range eff.Read {
+		a.lanes[n].read(a.core.Place(n))
+	}
+	for _, b := range eff.Beats {
+		a.lanes[b.Lane].beat(b, a.core.Place(b.Lane))
+	}
+	for _, q := range eff.Ask {
+		go a.askPeer(ctx, q)
+	}
+	for _, r := range eff.Reports {
+		a.reports.put(r)
+	}
+	for _, f := range a.after {
+		f()
+	}
+	a.after = nil
+	return eff.Wake
+}
+
+// answer tells the guard what is left, and from then on relies on it.
+func (a *agent) answer(ctx context.Context, ask uint64) events.Instant {
+	now := boottime.Now()
+	left := a.core.Lefts(now)
+	if err := a.client.Answer(ask, left); err != nil {
+		a.log.Warn("answer the guard", telemetry.Err(err))
+		return now.Add(a.d.Beat)
+	}
+	var next events.Instant
+	for _, l := range left {
+		ref, err := events.ParseRef(l.Cluster)
+		if err == nil && l.Left > 0 {
+			next = a.step(ctx, func(t events.Instant) lease.Effects { return a.core.Handed(t, ref, now.Add(l.Left)) })
+		}
+	}
+	return next
+}
+
+// fenced hears what the guard did by itself.
+func (a *agent) fenced(s guard.State) {
+	a.log.Info("guard", "cluster", s.Cluster, "fence", string(s.Fence), "why", s.Why)
+	if ref, err := events.ParseRef(s.Cluster); err == nil {
+		a.probeNow(ref)
+	}
+}
+
+// guarded takes a new connection to the guard. What a guard held when this process came up is part of the right (A8).
+func (a *agent) guarded(ctx context.Context, c *guard.Client) events.Instant {
+	first := a.client == nil
+	if !first {
+		_ = a.client.Close() // the old one has ended
+	}
+	a.client = c
+	next := boottime.Now()
+	for _, h := range c.Held {
+		ref, err := events.ParseRef(h.Cluster)
+		if err != nil {
+			continue
+		}
+		if first {
+			next = a.step(ctx, func(t events.Instant) lease.Effects { return a.core.GuardHeld(t, ref, h.Until) })
+		}
+		a.probeNow(ref)
+	}
+	return next
+}
+
+// watchGuard freezes by itself what must be held while the guard is dead (D1). A kill or thaw waits for the guard, or for the core's own rows.
+func (a *agent) watchGuard(ctx context.Context) {
+	now := boottime.Now()
+	down := a.client == nil || a.client.Down(now)
+	a.metrics.guard.Set(bit(!down))
+	if !down {
+		return
+	}
+	for _, l := range a.core.Lefts(now) {
+		ref, err := events.ParseRef(l.Cluster)
+		if err != nil || !l.Held || l.Exempt {
+			continue
+		}
+		if c := a.find(ref); c != nil && c.last.Server == events.ServerWritable {
+			a.log.Error("the guard is down: frozen until it is back", "cluster", l.Cluster)
+			go func() {
+				if _, err := freezer.Freeze(ctx, c.driver.Tree()); err != nil {
+					a.log.Error("freeze without the guard", "cluster", l.Cluster, telemetry.Err(err))
+				}
+				a.probeNow(ref)
+			}()
+		}
+	}
+}
+
+// dialGuard keeps a connection to the guard.
+func (a *agent) dialGuard(ctx context.Context) {
+	for ctx.Err() == nil {
+		cs := make([]guard.Cluster, 0, len(a.clusters))
+		for _, c := range a.clusters {
+			cs = append(cs, guard.Cluster{Cluster: c.ref.String(), Tree: c.driver.Tree()})
+		}
+		if held, err := guard.ReadHeld(a.cfg.Ledger(), cs); err == nil {
+			for i := range held {
+				cs[i].Held, cs[i].Exempt = held[i].Held, held[i].Exempt
+			}
+		}
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		c, err := guard.Dial(short, a.cfg.GuardSocket(), a.d, a.nonce, cs)
+		cancel()
+		if err != nil {
+			a.log.Debug("guard not reached", telemetry.Err(err))
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		a.log.Info("guard reached")
+		select {
+		case a.clients <- c:
+		case <-ctx.Done():
+			_ = c.Close()
+			return
+		}
+		select {
+		case <-c.Gone():
+			a.log.Error("guard lost")
+		case <-ctx.Done():
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package regionagent
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/bus"
+	"github.com/switchback-dr/switchback/regionagent/boottime"
+	"github.com/switchback-dr/switchback/regionagent/lease"
+)
+
+// metrics are what an agent exports of itself and of its clusters; the registry adds cloud_region.
+type metrics struct {
+	beats    *prometheus.CounterVec
+	beatTook *prometheus.HistogramVec
+	lanes    *prometheus.GaugeVec
+	right    *prometheus.GaugeVec
+	role     *prometheus.GaugeVec
+	epoch    *prometheus.GaugeVec
+	server   *prometheus.GaugeVec
+	lag      *prometheus.GaugeVec
+	lsn      *prometheus.GaugeVec
+	fences   *prometheus.CounterVec
+	promises *prometheus.CounterVec
+	guard    prometheus.Gauge
+	freeze   prometheus.Gauge
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	cluster := []string{"group", "cluster"}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		beats:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_beats_total", Help: "Publishes on lanes, by what became of them."}, []string{"lane", "kind", "result"}),
+		beatTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "switchback_beat_seconds", Help: "How long an acknowledged beat took.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13)}, []string{"lane"}),
+		lanes:    gauge("switchback_lane_state", "1 for the state a lane is in.", "lane", "state"),
+		right:    gauge("switchback_lease_left_seconds", "How long a cluster may still run, by what was granted so far.", cluster...),
+		role:     gauge("switchback_cluster_role", "1 for the role a cluster has here.", append(cluster, "role")...),
+		epoch:    gauge("switchback_cluster_epoch", "Highest epoch persisted.", cluster...),
+		server:   gauge("switchback_cluster_server", "1 for what the last probe found.", append(cluster, "server")...),
+		lag:      gauge("switchback_cluster_lag_bytes", "How far a passive is behind what its upstream last said; -1 is unknown.", cluster...),
+		lsn:      gauge("switchback_cluster_lsn_bytes", "Position written or received.", cluster...),
+		fences:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_fences_total", Help: "Freezes, thaws and kills this agent ordered, by what became of them."}, []string{"cluster", "verb", "outcome"}),
+		promises: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_promises_total", Help: "Promises asked of peers, by answer."}, []string{"answer"}),
+		guard:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_guard_up", Help: "1 while the guard asks."}),
+		freeze:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_freeze_worst_seconds", Help: "Worst time to freeze a tree on this host, measured at start-up (S)."}),
+	}
+	r.MustRegister(m.beats, m.beatTook, m.lanes, m.right, m.role, m.epoch, m.server, m.lag, m.lsn, m.fences, m.promises, m.guard, m.freeze)
+	return m
+}
+
+func (m *metrics) beat(lane int, kind string, err error, took time.Duration) {
+	result := "stored"
+	switch {
+	case errors.Is(err, bus.ErrWrongSequence):
+		result = "refused"
+	case errors.Is(err, bus.ErrDenied):
+		result = "denied"
+	case errors.Is(err, bus.ErrUnavailable):
+		result = "unavailable"
+	case err != nil:
+		result = "unknown"
+	default:
+		m.beatTook.WithLabelValues(strconv.Itoa(lane)).Observe(took.Seconds())
+	}
+	m.beats.WithLabelValues(strconv.Itoa(lane), kind, result).Inc()
+}
+
+func (m *metrics) promise(yes bool) {
+	answer := "no"
+	if yes {
+		answer = "yes"
+	}
+	m.promises.WithLabelValues(answer).Inc()
+}
+
+func (m *metrics) fence(c events.Ref, v lease.Verb, r events.Result) {
+	m.fences.WithLabelValues(c.Cluster, string(v), string(r.Outcome)).Inc()
+}
+
+// export sets the gauges from what the loop knows, once a beat.
+func (a *agent) export() {
+	m, now := a.metrics, boottime.Now()
+	m.lanes.Reset()
+	for n, s := range a.core.LaneStates() {
+		m.lanes.WithLabelValues(strconv.Itoa(n), s).Set(1)
+	}
+	for _, g := range []*prometheus.GaugeVec{m.right, m.role, m.epoch, m.server, m.lag, m.lsn} {
+		g.Reset()
+	}
+	for _, v := range a.core.Views(now) {
+		l := []string{v.Group, v.Cluster.Cluster}
+		m.right.WithLabelValues(l...).Set(max(0, v.Right.Sub(now).Seconds()))
+		m.role.WithLabelValues(append(l, roleName(v.Role))...).Set(1)
+		m.epoch.WithLabelValues(l...).Set(float64(v.Epoch))
+		c := a.find(v.Cluster)
+		if c == nil {
+			continue
+		}
+		m.server.WithLabelValues(append(l, string(c.last.Server))...).Set(1)
+		m.lsn.WithLabelValues(l...).Set(float64(c.last.LSN))
+		if v.Role == events.RolePassive {
+			lag := float64(-1)
+			if c.last.LagKnown {
+				lag = float64(c.last.Lag)
+			}
+			m.lag.WithLabelValues(l...).Set(lag)
+		}
+	}
+}
+
+func roleName(r events.Role) string {
+	if r == events.RoleNone {
+		return "unmanaged"
+	}
+	return string(r)
+}
+
+func bit(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

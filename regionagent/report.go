@@ -1,0 +1,78 @@
+package regionagent
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/bus"
+	"github.com/switchback-dr/switchback/pkg/telemetry"
+)
+
+// reporter publishes the newest report of each cluster until it is stored. Reports are cumulative: an older one that did not get through is not missed.
+type reporter struct {
+	a    *agent
+	mu   sync.Mutex
+	next map[events.Ref]events.Report
+	wake chan struct{}
+}
+
+func newReporter(a *agent) *reporter {
+	return &reporter{a: a, next: map[events.Ref]events.Report{}, wake: make(chan struct{}, 1)}
+}
+
+func (r *reporter) put(x events.Report) {
+	r.mu.Lock()
+	r.next[x.Cluster] = x
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (r *reporter) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+		}
+		for _, c := range r.a.clusters {
+			for r.send(ctx, c.ref) != nil && ctx.Err() == nil {
+				select {
+				case <-ctx.Done():
+				case <-time.After(100 * time.Millisecond):
+				}
+			}
+		}
+	}
+}
+
+// send publishes what is newest of one cluster, if anything is.
+func (r *reporter) send(ctx context.Context, ref events.Ref) error {
+	r.mu.Lock()
+	x, ok := r.next[ref]
+	r.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	data, err := json.Marshal(x)
+	if err != nil {
+		return err
+	}
+	short, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if _, err := r.a.bus.Publish(short, bus.Out{Subject: events.SubjectReport(r.a.ref, ref.Cluster), Data: data}); err != nil {
+		r.a.log.Debug("report not stored yet", "cluster", ref.String(), telemetry.Err(err))
+		return err
+	}
+	r.mu.Lock()
+	if r.next[ref].No == x.No {
+		delete(r.next, ref)
+	}
+	r.mu.Unlock()
+	return nil
+}
