@@ -1,0 +1,147 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// The ports of every region's address; PostgreSQL's begin at 5432.
+const (
+	clientPort     = "4222"
+	clusterPort    = "6222"
+	peersPort      = "8701"
+	agentMetrics   = "8702"
+	controlMetrics = "8703"
+	hubMetrics     = "8704"
+)
+
+// site is what the templates see.
+type site struct {
+	Region, Address, Dir string
+	Witness              bool
+	Regions              []string
+	Addresses            map[string]string
+	Agent, Controller    identity
+	Bin, User            string
+	Servers              []*Server // of the region
+}
+
+var files = template.Must(template.New("").Parse(`
+{{- define "hub"}}region: {{.Region}}
+name: hub-{{.Region}}
+store: {{.Dir}}/nats
+client: {{.Address}}:` + clientPort + `
+cluster: {{.Address}}:` + clusterPort + `
+routes: {{"{"}}{{range $i, $r := .Regions}}{{if $i}}, {{end}}{{$r}}: {{index $.Addresses $r}}:` + clusterPort + `{{end}}}
+metrics: {listen: {{.Address}}:` + hubMetrics + `}
+{{end}}
+{{- define "servers"}}{{"{"}}{{range $i, $r := .Regions}}{{if $i}}, {{end}}{{$r}}: nats://{{index $.Addresses $r}}:` + clientPort + `{{end}}}{{end}}
+{{- define "controller"}}region: {{.Region}}
+name: c1
+{{if .Witness}}prefer_leader: true
+{{end}}profile: fast
+nats: {servers: {{template "servers" .}}}
+tls: {cert: {{.Controller.Cert}}, key: {{.Controller.Key}}, ca: {{.Controller.CA}}}
+metrics: {listen: {{.Address}}:` + controlMetrics + `}
+{{end}}
+{{- define "agent"}}region: {{.Region}}
+name: db1
+hub: {{template "servers" .}}
+identity: {cert: {{.Agent.Cert}}, cert_key: {{.Agent.Key}}, ca: {{.Agent.CA}}}
+listen: {peers: {{.Address}}:` + peersPort + `, metrics: {{.Address}}:` + agentMetrics + `}
+state: {{.Dir}}/state
+profile: fast
+clusters:
+{{- range .Servers}}
+  {{.Ref.Cluster}}: {postgres: {data: {{.Data}}, bin: {{$.Bin}}, user: {{$.User}}, advertise: {{.Address}}}}
+{{- end}}
+{{end}}`))
+
+// writeRegion makes a region's directory with the files of its processes.
+func (s *Stage) writeRegion(region string, a *authority) error {
+	d := site{
+		Region: region, Address: s.net.address(region), Dir: s.dir(region), Witness: region == North, Regions: Regions, Addresses: map[string]string{},
+		Bin: s.bin, User: s.owner.name,
+	}
+	for _, r := range Regions {
+		d.Addresses[r] = s.net.address(r)
+	}
+	for _, v := range s.servers {
+		if v.Ref.Region == region {
+			d.Servers = append(d.Servers, v)
+		}
+	}
+	kinds := []Kind{Hub, Controller}
+	if len(d.Servers) > 0 {
+		kinds = append(kinds, Guard, Agent)
+	}
+	var err1, err2 error
+	d.Controller, err1 = a.issue(region+"-controller", d.Address)
+	d.Agent, err2 = a.issue(region+"-agent", d.Address)
+	err := errors.Join(err1, err2, os.Mkdir(filepath.Join(d.Dir, "state"), 0o700))
+	for _, k := range kinds {
+		p := &process{kind: k, region: region, config: filepath.Join(d.Dir, string(k)+".yaml"), log: filepath.Join(s.home.dir, "log", region+"-"+string(k))}
+		name := string(k)
+		if k == Guard { // reads its agent's file
+			name, p.config = string(Agent), filepath.Join(d.Dir, string(Agent)+".yaml")
+		}
+		err = errors.Join(err, render(p.config, name, d))
+		s.processes = append(s.processes, p)
+	}
+	if err != nil {
+		return fmt.Errorf("write files of %s: %w", region, err)
+	}
+	return nil
+}
+
+func render(path, name string, d site) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(files.ExecuteTemplate(f, name, d), f.Close())
+}
+
+// Fleet is the text of the fleet file for these groups.
+func Fleet(groups []Group) string {
+	var b strings.Builder
+	b.WriteString("version: 1\ndefaults: {profile: fast}\ngroups:\n")
+	for _, g := range groups {
+		mode := g.Mode
+		if mode == "" {
+			mode = events.ModeAuto
+		}
+		fmt.Fprintf(&b, "  %s: {kind: postgres, primary: %s, recovery: [%s], mode: %s}\n", g.Name, g.Primary(), g.Recovery(), mode)
+	}
+	return b.String()
+}
+
+// Apply gives the fleet a new file, through the binary.
+func (s *Stage) Apply(fleet string) (string, error) {
+	path := filepath.Join(s.home.dir, "fleet.yaml")
+	if err := os.WriteFile(path, []byte(fleet), 0o644); err != nil {
+		return "", fmt.Errorf("write fleet file: %w", err)
+	}
+	return s.Command(s.ctx, "apply", "-f", path)
+}
+
+// hub lists the addresses for clients, the witness first: in most stories it is the one that stays.
+func (s *Stage) hubs() []string {
+	order := slices.Clone(Regions)
+	slices.Reverse(order)
+	var out []string
+	for _, r := range order {
+		out = append(out, r+"=nats://"+net.JoinHostPort(s.net.address(r), clientPort))
+	}
+	return out
+}
+
+func (s *Stage) hubList() string { return strings.Join(s.hubs(), ",") }

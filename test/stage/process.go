@@ -1,0 +1,182 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Kind is one of the processes of a region.
+type Kind string
+
+// The kinds, in the order they are started.
+const (
+	Hub        Kind = "hub"
+	Controller Kind = "controller"
+	Guard      Kind = "guard"
+	Agent      Kind = "agent"
+)
+
+// process is one of our binary's processes: its place, its file and, while it runs, itself.
+type process struct {
+	kind   Kind
+	region string
+	config string
+	log    string
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd // nil = not running
+	exited chan struct{}
+}
+
+// start starts it in its region, writing to the end of its log.
+func (s *Stage) start(p *process) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		return nil
+	}
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("start %s of %s: %w", p.kind, p.region, err)
+	}
+	defer log.Close()
+	cmd := exec.Command(s.options.Binary, string(p.kind), "-c", p.config)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = filepath.Dir(p.config), log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := s.net.start(p.region, cmd); err != nil {
+		return fmt.Errorf("start %s of %s: %w", p.kind, p.region, err)
+	}
+	p.cmd, p.exited = cmd, make(chan struct{})
+	go func(exited chan struct{}) {
+		err := cmd.Wait()
+		if end, openErr := os.OpenFile(p.log, os.O_APPEND|os.O_WRONLY, 0); openErr == nil {
+			fmt.Fprintf(end, "-- process %d ended: %v\n", cmd.Process.Pid, errors.Join(err, nil))
+			end.Close()
+		}
+		p.mu.Lock()
+		p.cmd = nil
+		p.mu.Unlock()
+		close(exited)
+	}(p.exited)
+	return nil
+}
+
+// signal sends it a signal; with wait it returns when the process has ended. One that does not run is an error.
+func (p *process) signal(sig syscall.Signal, wait bool) error {
+	p.mu.Lock()
+	cmd, exited := p.cmd, p.exited
+	p.mu.Unlock()
+	if cmd == nil {
+		return fmt.Errorf("%s of %s does not run", p.kind, p.region)
+	}
+	if err := cmd.Process.Signal(sig); err != nil {
+		return fmt.Errorf("signal %s of %s: %w", p.kind, p.region, err)
+	}
+	if wait {
+		select {
+		case <-exited:
+		case <-time.After(20 * time.Second):
+			return fmt.Errorf("%s of %s does not end after %v", p.kind, p.region, sig)
+		}
+	}
+	return nil
+}
+
+func (s *Stage) process(kind Kind, region string) (*process, error) {
+	for _, p := range s.processes {
+		if p.kind == kind && p.region == region {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("no %s in region %q", kind, region)
+}
+
+// Log is the file a process writes its log to.
+func (s *Stage) Log(kind Kind, region string) string {
+	p, err := s.process(kind, region)
+	if err != nil {
+		return ""
+	}
+	return p.log
+}
+
+// Running reports whether a process runs.
+func (s *Stage) Running(kind Kind, region string) bool {
+	p, err := s.process(kind, region)
+	if err != nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd != nil
+}
+
+// StartProcess starts a process that does not run.
+func (s *Stage) StartProcess(kind Kind, region string) error {
+	p, err := s.process(kind, region)
+	if err != nil {
+		return err
+	}
+	return s.start(p)
+}
+
+// StopProcess asks a process to end (SIGTERM) and waits for it.
+func (s *Stage) StopProcess(kind Kind, region string) error {
+	return s.send(kind, region, syscall.SIGTERM, true)
+}
+
+// KillProcess ends a process by SIGKILL.
+func (s *Stage) KillProcess(kind Kind, region string) error {
+	return s.send(kind, region, syscall.SIGKILL, true)
+}
+
+// Pause stops a process where it stands (SIGSTOP); Resume lets it go on.
+func (s *Stage) Pause(kind Kind, region string) error {
+	return s.send(kind, region, syscall.SIGSTOP, false)
+}
+
+// Resume lets a paused process go on.
+func (s *Stage) Resume(kind Kind, region string) error {
+	return s.send(kind, region, syscall.SIGCONT, false)
+}
+
+func (s *Stage) send(kind Kind, region string, sig syscall.Signal, wait bool) error {
+	p, err := s.process(kind, region)
+	if err != nil {
+		return err
+	}
+	return p.signal(sig, wait)
+}
+
+// Command runs the binary with these arguments outside every region, with the hub's addresses in its environment, and returns what it printed to
+// standard output. The error of a program that ran holds what it printed to standard error; errors.As finds its *exec.ExitError.
+func (s *Stage) Command(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.options.Binary, args...)
+	cmd.Dir = s.home.dir
+	cmd.Env = append(os.Environ(), "SWITCHBACK_HUB="+s.hubList())
+	var out, bad limited
+	cmd.Stdout, cmd.Stderr = &out, &bad
+	err := s.net.start(Outside, cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return string(out), fmt.Errorf("switchback %v: %w: %s", args, err, bad)
+	}
+	return string(out), nil
+}
+
+// limited keeps the first mebibyte.
+type limited []byte
+
+func (l *limited) Write(b []byte) (int, error) {
+	*l = append(*l, b[:min(len(b), 1<<20-len(*l))]...)
+	return len(b), nil
+}

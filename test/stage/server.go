@@ -1,0 +1,208 @@
+package stage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/regionagent/driver/postgres/postgrestest"
+)
+
+// Server is one PostgreSQL server of the stage.
+type Server struct {
+	Ref  events.Ref
+	Data string // data directory; its parent holds the unix socket and the log
+	Port int    // at the address of its region
+
+	bin   string
+	owner owner
+	net   *network
+}
+
+// settings are small, but keep what durability rests on.
+const settings = `
+shared_buffers = 16MB
+max_connections = 60
+wal_level = replica
+wal_log_hints = on
+wal_keep_size = 128MB
+max_wal_senders = 10
+fsync = on
+wal_retrieve_retry_interval = 100ms
+dynamic_shared_memory_type = mmap
+log_line_prefix = '%m [%p] '
+`
+
+const hba = "local all all trust\nhost all all all trust\nhost replication all all trust\n"
+
+// makeTemplate makes what every server is a copy of, so that a standby needs no base backup.
+func (s *Stage) makeTemplate() error {
+	all := postgrestest.Bins()
+	if len(all) == 0 {
+		return errors.New("no PostgreSQL found in /usr/lib/postgresql or /usr/pgsql-*: run deploy/need.sh")
+	}
+	s.bin, s.template = all[0], filepath.Join(s.home.dir, "template")
+	err := errors.Join(os.Mkdir(s.template, 0o700), s.owner.own(s.template))
+	if err == nil {
+		err = s.asOwner("", filepath.Join(s.bin, "initdb"), "-D", s.template, "-U", s.owner.name, "-E", "UTF8", "--no-locale", "--data-checksums", "--no-sync", "--no-instructions", "--wal-segsize=4")
+	}
+	if err == nil {
+		err = errors.Join(appendTo(filepath.Join(s.template, "postgresql.conf"), settings), os.WriteFile(filepath.Join(s.template, "pg_hba.conf"), []byte(hba), 0o600))
+	}
+	if err == nil {
+		err = s.asOwner("CREATE ROLE replicator REPLICATION LOGIN\n", filepath.Join(s.bin, "postgres"), "--single", "-D", s.template, "postgres")
+	}
+	if err != nil {
+		return fmt.Errorf("make template of the servers: %w", err)
+	}
+	return nil
+}
+
+func (s *Stage) asOwner(stdin, path string, args ...string) error {
+	return run(&exec.Cmd{Path: path, Args: append([]string{path}, args...), Dir: "/", Stdin: strings.NewReader(stdin), SysProcAttr: s.owner.attr()}, (*exec.Cmd).Start)
+}
+
+func run(cmd *exec.Cmd, start func(*exec.Cmd) error) error {
+	var out bytes.Buffer
+	cmd.Env, cmd.Stdout, cmd.Stderr = []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}, &out, &out
+	err := start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return fmt.Errorf("run %s: %w: %s", filepath.Base(cmd.Path), err, bytes.TrimSpace(out.Bytes()))
+	}
+	return nil
+}
+
+func appendTo(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+// makeServer copies the template; upstream is whom it follows, nil for a primary.
+func (s *Stage) makeServer(ref events.Ref, port int, upstream *Server) (*Server, error) {
+	dir := filepath.Join(s.home.dir, ref.Region, ref.Cluster)
+	v := &Server{Ref: ref, Data: filepath.Join(dir, "data"), Port: port, bin: s.bin, owner: s.owner, net: s.net}
+	err := errors.Join(os.Mkdir(dir, 0o755), s.owner.own(dir))
+	if err == nil {
+		err = s.asOwner("", "/bin/cp", "-a", "--reflink=auto", s.template, v.Data)
+	}
+	conf := fmt.Sprintf("listen_addresses = '%s'\nport = %d\nunix_socket_directories = '%s'\n", s.net.address(ref.Region), port, v.Socket())
+	if upstream != nil {
+		host, port, _ := net.SplitHostPort(upstream.Address())
+		conf += fmt.Sprintf("primary_conninfo = 'host=%s port=%s user=replicator application_name=%s'\n", host, port, ref.Cluster)
+		err = errors.Join(err, v.write("standby.signal", ""))
+	}
+	if err = errors.Join(err, v.configure(conf)); err != nil {
+		return nil, fmt.Errorf("make server %s: %w", ref, err)
+	}
+	return v, nil
+}
+
+func (v *Server) configure(lines string) error {
+	return appendTo(filepath.Join(v.Data, "postgresql.conf"), lines)
+}
+
+func (v *Server) write(name, text string) error {
+	path := filepath.Join(v.Data, name)
+	return errors.Join(os.WriteFile(path, []byte(text), 0o600), v.owner.own(path))
+}
+
+// Socket is the directory of its unix socket.
+func (v *Server) Socket() string { return filepath.Dir(v.Data) }
+
+// Address is where clients and peers reach it.
+func (v *Server) Address() string {
+	return net.JoinHostPort(v.net.address(v.Ref.Region), strconv.Itoa(v.Port))
+}
+
+// Start starts it the plain way, around every gate, inside its region, and waits until it answers.
+func (v *Server) Start(ctx context.Context, options ...string) error {
+	log := filepath.Join(v.Socket(), "log")
+	path := filepath.Join(v.bin, "pg_ctl")
+	args := []string{path, "start", "--no-wait", "-D", v.Data, "-l", log, "-o", strings.Join(options, " ")}
+	cmd := &exec.Cmd{Path: path, Args: args, Dir: v.Data, SysProcAttr: v.owner.attr()}
+	err := run(cmd, func(c *exec.Cmd) error { return v.net.start(v.Ref.Region, c) })
+	if err == nil {
+		err = until(ctx, 30*time.Second, func(ctx context.Context) error {
+			_, err := v.SQL(ctx, "SELECT 1")
+			return err
+		})
+	}
+	if err != nil {
+		tail, _ := os.ReadFile(log)
+		return fmt.Errorf("start server %s: %w; its log: %s", v.Ref, err, tail[max(0, len(tail)-2000):])
+	}
+	return nil
+}
+
+// Control runs pg_ctl with its data directory.
+func (v *Server) Control(args ...string) error {
+	path := filepath.Join(v.bin, "pg_ctl")
+	return run(&exec.Cmd{Path: path, Args: append([]string{path, "-D", v.Data}, args...), Dir: v.Data, SysProcAttr: v.owner.attr()}, (*exec.Cmd).Start)
+}
+
+// Kill ends every process of it by SIGKILL and leaves the files alone.
+func (v *Server) Kill() error { return kill(v.Data) }
+
+// dsn connects the superuser over the unix socket.
+func (v *Server) dsn() string {
+	return fmt.Sprintf("host=%s port=%d user=%s dbname=postgres sslmode=disable connect_timeout=2", v.Socket(), v.Port, v.owner.name)
+}
+
+// SQL runs statements in a session of its own and returns the rows of the last one that has any, as text.
+func (v *Server) SQL(ctx context.Context, sql string) ([][]string, error) {
+	c, err := pgconn.Connect(ctx, v.dsn())
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close(ctx)
+	results, err := c.Exec(ctx, sql).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	var rows [][]string
+	for _, r := range results {
+		for _, row := range r.Rows {
+			text := make([]string, len(row))
+			for i, cell := range row {
+				text[i] = string(cell)
+			}
+			rows = append(rows, text)
+		}
+	}
+	return rows, nil
+}
+
+// until polls f until it succeeds; after the limit its last error is returned.
+func until(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		err := f(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("after %v: %w", limit, err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
