@@ -83,17 +83,17 @@ func (t *term) steer(ctx context.Context) {
 	tick := time.NewTicker(mendEvery)
 	defer tick.Stop()
 	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 		for _, s := range []string{events.StreamState, events.StreamReport, events.StreamEvents} {
 			short, cancel := context.WithTimeout(ctx, 2*time.Second)
 			if err := t.c.bus.PreferLeader(short, s, t.c.cfg.Region); err != nil && ctx.Err() == nil {
 				t.c.log.Debug("steer the stream's leader", "stream", s, telemetry.Err(err))
 			}
 			cancel()
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
 		}
 	}
 }

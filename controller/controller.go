@@ -155,27 +155,43 @@ func (c *Controller) setUp(ctx context.Context) error {
 	if err := c.bus.Ensure(ctx, reports, replicas, false); err != nil {
 		return fmt.Errorf("set up the bus: %w", err)
 	}
-	known, err := c.bus.All(ctx, events.StreamReport, events.Prefix+"report.>")
-	if err != nil {
-		return fmt.Errorf("set up the bus: %w", err)
+	var known []bus.Message
+	if err := c.until(ctx, "read the reports", func() (err error) {
+		known, err = c.bus.All(ctx, events.StreamReport, events.Prefix+"report.>")
+		return err
+	}); err != nil {
+		return err
 	}
 	if err := c.bus.Ensure(ctx, others, replicas, len(known) > 0); err != nil {
 		return fmt.Errorf("set up the bus: %w", err)
 	}
-	if m, err := c.bus.Last(ctx, events.StreamState, events.SubjectLanes); err != nil {
-		return fmt.Errorf("read %s: %w", events.SubjectLanes, err)
-	} else if m != nil {
-		return nil // the acceptors are recorded; a missing one is the leader's to rebuild
+	var recorded *bus.Message
+	if err := c.until(ctx, "read the acceptors", func() (err error) {
+		recorded, err = c.bus.Last(ctx, events.StreamState, events.SubjectLanes)
+		return err
+	}); err != nil || recorded != nil {
+		return err // once recorded, a missing acceptor is the leader's to rebuild
 	}
 	for n, p := range c.lanes.Lanes {
-		for err := c.makeLane(ctx, n, p); err != nil; err = c.makeLane(ctx, n, p) {
-			c.log.Debug("set up an acceptor", "lane", n, telemetry.Err(err))
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("set up acceptor %d in %s: %w", n, p.Region, err)
-			case <-time.After(100 * time.Millisecond):
-			}
+		if err := c.until(ctx, "set up an acceptor", func() error { return c.makeLane(ctx, n, p) }); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// until tries something of the set-up again until it works or ctx ends: while the hub comes up, much is not there yet.
+func (c *Controller) until(ctx context.Context, what string, f func() error) error {
+	for {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		c.log.Debug(what, telemetry.Err(err))
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", what, err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }

@@ -185,9 +185,7 @@ func (t *term) loop(ctx context.Context) error {
 func (t *term) renew(ctx context.Context) error {
 	c := t.c
 	if now := c.boot(); now >= t.renewAt {
-		ctx, cancel := context.WithTimeout(ctx, c.d.TTL)
-		defer cancel()
-		if err := c.journal.Renew(ctx, t.n); err != nil {
+		if err := c.journal.Renew(ctx, t.n, c.d.TTL); err != nil {
 			return fmt.Errorf("renew the term: %w", err)
 		}
 		c.core.Renewed(now)

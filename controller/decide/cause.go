@@ -26,7 +26,7 @@ func (f *Facts) cause() cause {
 	switch {
 	case a.Fresh && a.Known && a.Health.Down >= f.D.ClusterConfirm:
 		return causeDown
-	case a.Fresh && a.Known && a.Health.Down > 0:
+	case a.Fresh && a.Known && a.Health.Down >= f.D.Silent(): // less is a promotion or a restart under way
 		return causeDownUnconfirmed
 	case a.Silent == 0 || f.Region.Verdict == events.VerdictHealthy: // silent since the region was judged last: the next judgement, within a beat, says what of
 		return causeNone

@@ -211,7 +211,7 @@ func (f *Fleet) regionFacts(now events.Instant, r *region) gate.RegionFacts {
 		}
 		least = min(least, s)
 		for _, c := range a.holds {
-			if k := f.clusters.get(c); s == 0 && k.known && k.health.Down > 0 {
+			if k := f.clusters.get(c); s == 0 && k.known && k.health.Down >= f.d.Silent() {
 				fs.Troubles = append(fs.Troubles, c.Cluster+" is down")
 			}
 		}

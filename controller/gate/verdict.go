@@ -101,9 +101,9 @@ func (f *RegionFacts) say(s string) string {
 
 func (f *RegionFacts) facts(v events.Verdict) []events.Fact {
 	fs := []events.Fact{
-		{What: "agents silent", Value: fmt.Sprintf("%d of %d", f.Silent, f.Agents), Blocks: v != events.VerdictOut && f.Silent < f.Agents},
-		{What: "silent for", Value: fmt.Sprintf("%s (needs %s)", Round(f.SilentFor), Round(f.Confirm)), Blocks: f.Silent == f.Agents && f.SilentFor < f.Confirm},
-		{What: "watched by this leader for", Value: fmt.Sprintf("%s (needs %s)", Round(f.Watched), Round(f.Horizon)), Blocks: f.Watched < f.Horizon},
+		{What: "agents silent", Value: fmt.Sprintf("%d of %d", f.Silent, f.Agents), Blocks: f.Silent > 0 && f.Silent < f.Agents},
+		{What: "silent for", Value: fmt.Sprintf("%s (needs %s)", Round(f.SilentFor), Round(f.Confirm)), Blocks: f.Silent > 0 && f.Silent == f.Agents && f.SilentFor < f.Confirm},
+		{What: "watched by this leader for", Value: fmt.Sprintf("%s (needs %s)", Round(f.Watched), Round(f.Horizon)), Blocks: f.Silent > 0 && f.Watched < f.Horizon},
 	}
 	for _, l := range f.Lookers {
 		v := "looked and saw nothing"

@@ -45,7 +45,7 @@ func New(b bus.Bus, m *Metrics) *Journal { return &Journal{b, m} }
 
 // Store stores one batch in a term: a message that carries the fence (a message has one condition, and a record needs it for its own revision), then the
 // writes. It returns the sequence of the last. An error of bus.ErrUnknown means: end the term, nobody knows what is stored. Refusals that can pass
-// (ErrInFlight) are tried again until ctx ends.
+// (ErrInFlight, ErrUnavailable: nothing was stored) are tried again until ctx ends.
 func (j *Journal) Store(ctx context.Context, term events.Seq, ws []fleet.Write) (events.Seq, error) {
 	out := []bus.Out{fenced(term)}
 	for _, w := range ws {
@@ -74,7 +74,7 @@ func (j *Journal) Store(ctx context.Context, term events.Seq, ws []fleet.Write) 
 func (j *Journal) publish(ctx context.Context, out []bus.Out) (events.Seq, error) {
 	for {
 		seq, err := j.bus.Batch(ctx, out)
-		if !errors.Is(err, bus.ErrInFlight) {
+		if !errors.Is(err, bus.ErrInFlight) && !errors.Is(err, bus.ErrUnavailable) {
 			return seq, err
 		}
 		select {
@@ -89,9 +89,20 @@ func fenced(term events.Seq) bus.Out {
 	return bus.Out{Subject: events.SubjectLease, Fence: &bus.Fence{Subject: events.SubjectTerm, Seq: term}}
 }
 
-// Renew prolongs a term.
-func (j *Journal) Renew(ctx context.Context, term events.Seq) error {
-	_, err := j.publish(ctx, []bus.Out{fenced(term)})
+// renewTries is how many answers a renewal may miss before the term is given up. A renewal changes nothing but its own message, so repeating one whose answer
+// is missing is harmless.
+const renewTries = 3
+
+// Renew prolongs a term, within limit.
+func (j *Journal) Renew(ctx context.Context, term events.Seq, limit time.Duration) (err error) {
+	for range renewTries {
+		short, cancel := context.WithTimeout(ctx, limit/renewTries)
+		_, err = j.publish(short, []bus.Out{fenced(term)})
+		cancel()
+		if err == nil || errors.Is(err, bus.ErrFenced) {
+			return err
+		}
+	}
 	return err
 }
 

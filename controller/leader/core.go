@@ -79,8 +79,8 @@ func (c *Core) wantsIt(now events.Instant) bool {
 
 // Polled takes the answer to a poll: last sequences, and who holds the term. They may be stale: a claim is a compare-and-set.
 func (c *Core) Polled(now events.Instant, epoch, lease events.Seq, holder string) {
-	if epoch != c.epoch || lease != c.lease {
-		c.epoch, c.lease, c.changed = epoch, lease, now
+	if epoch > c.epoch || lease > c.lease { // a server that is behind may answer with less: no sign of life
+		c.epoch, c.lease, c.changed = max(epoch, c.epoch), max(lease, c.lease), now
 	}
 	c.holder = holder
 }

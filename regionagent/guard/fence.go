@@ -42,7 +42,8 @@ type result struct {
 	cluster *cluster
 	job     *job
 	out     freezer.Outcome
-	moving  int // verify: processes that run
+	empty   bool // verify: no process is left
+	moving  int  // verify: processes that run
 	err     error
 }
 
@@ -133,6 +134,9 @@ func (g *guard) begin(ctx context.Context, c *cluster, j *job) {
 			var pids []int
 			pids, r.err = freezer.Verify(tree)
 			r.moving = len(pids)
+			if p, err := freezer.Find(tree); r.err == nil && r.moving == 0 && err == nil {
+				r.empty = len(p.PIDs()) == 0
+			}
 		case Freeze:
 			r.out, r.err = freezer.Freeze(limited, tree)
 		case Thaw:
@@ -164,6 +168,10 @@ func (g *guard) finish(ctx context.Context, r result) {
 	case verify:
 		g.verified(now, r)
 	case Freeze:
+		if r.err == nil && r.out.Processes == 0 {
+			g.core.Killed(now, c.name, true) // nothing to hold: what starts later is a new server, not a frozen one that moves
+			break
+		}
 		g.core.Frozen(now, c.name, r.err == nil)
 	case Kill:
 		g.core.Killed(now, c.name, r.err == nil)
@@ -228,6 +236,10 @@ func (g *guard) verified(now events.Instant, r result) {
 	}
 	if r.moving > 0 {
 		c.said = fmt.Sprintf("%d of its processes ran while it was frozen", r.moving)
+	}
+	if r.empty { // it ended while it was frozen
+		g.core.Killed(now, c.name, true)
+		return
 	}
 	g.core.Frozen(now, c.name, r.err == nil && r.moving == 0)
 }

@@ -1,0 +1,46 @@
+package regionagent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/config"
+	"github.com/switchback-dr/switchback/pkg/telemetry"
+	"github.com/switchback-dr/switchback/regionagent/driver/postgres"
+	"github.com/switchback-dr/switchback/regionagent/guard"
+	"github.com/switchback-dr/switchback/regionagent/lease"
+)
+
+// RunGuard runs the guard of an agent's host, from the same configuration file, until ctx ends. It never touches the ledger but reads it: what is held must be
+// frozen first when nobody hands a deadline over (D1).
+func RunGuard(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
+	d, err := events.Profile(cfg.Profile)
+	if err != nil {
+		return err
+	}
+	_, scoped, err := telemetry.NewRegistry(cfg.Region)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
+		return fmt.Errorf("make state directory: %w", err)
+	}
+	a := &agent{cfg: cfg, ref: events.AgentRef{Region: cfg.Region, Agent: cfg.Name}, d: d, log: log}
+	dm := postgres.NewMetrics(scoped)
+	var cs []guard.Cluster
+	for i, c := range cfg.Clusters {
+		if err := a.addCluster(c, dm); err != nil {
+			return err
+		}
+		cs = append(cs, guard.Cluster{Cluster: a.clusters[i].ref.String(), Tree: a.clusters[i].driver.Tree()})
+	}
+	a.closeDrivers() // only where to find the processes was wanted
+	return guard.Run(ctx, guard.Config{
+		Socket: cfg.GuardSocket(), Handover: cfg.GuardHandover(), Durations: d, Clusters: cs, Log: log, Metrics: guard.NewMetrics(scoped),
+		Held: func() ([]lease.Guarded, error) { return guard.ReadHeld(cfg.Ledger(), cs) },
+	})
+}
+
