@@ -53,10 +53,11 @@ func (n *NATS) Ensure(ctx context.Context, streams []events.Stream, replicas int
 // adminTimeout bounds one question about a stream: while its leader changes, the hub gives no answer at all.
 const adminTimeout = 2 * time.Second
 
-// passing reports whether an error is of a hub that has no leader just now.
+// passing reports whether an error is of a hub that has no leader just now, or whose leader does not know all of its servers yet: at a cold start it is
+// elected before the last one has joined.
 func passing(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
-		return api.Code == 503
+		return api.Code == 503 || api.ErrorCode == codeNoPeers
 	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, ErrUnavailable)
 }

@@ -23,6 +23,7 @@ const (
 	codeIncomplete    = 10176 // a batch whose messages did not all reach one leader: nothing was stored
 	codeTooManyBatch  = 10210 // too many batches in flight
 	codeNoJetStream   = 10008 // no leader
+	codeNoPeers       = 10005 // too few servers known for the replicas or the place asked for
 )
 
 // Publish stores one message. See Bus.
