@@ -39,7 +39,7 @@ var layers = []layer{
 	{"controller", []string{"events", "pkg/...", "controller/..."}}, // the shell wires its parts
 	{"controller/...", []string{"events", "pkg/...", "controller/gate", "controller/decide", "controller/rollout", "controller/fleet"}},
 
-	{"cmd/...", []string{"events", "pkg/...", "regionagent/...", "controller/...", "test/sim/...", "deploy/..."}},
+	{"cmd/...", []string{"events", "pkg/...", "regionagent/...", "controller/...", "test/sim/...", "test/stage/...", "deploy/..."}},
 	{"test/...", []string{"events", "pkg/...", "regionagent/...", "controller/...", "test/...", "deploy/..."}},
 	{"deploy/...", []string{"pkg/config"}},
 }

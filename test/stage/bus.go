@@ -42,7 +42,7 @@ func (v GroupView) Active() events.Ref {
 
 // Event is one notice and when it came here.
 type Event struct {
-	At time.Time
+	At Instant
 	events.Envelope
 	Notice events.Notice
 }
@@ -92,7 +92,7 @@ func (b *Bus) close() {
 }
 
 func (b *Bus) heard(m *nats.Msg) {
-	e := Event{At: time.Now()}
+	e := Event{At: Clock()}
 	if json.Unmarshal(m.Data, &e.Envelope) != nil || json.Unmarshal(e.Data, &e.Notice) != nil || e.Notice.Type == "" {
 		return // an answer that is kept
 	}
