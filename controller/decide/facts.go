@@ -139,8 +139,8 @@ func (f *Facts) heldEpoch() events.Epoch {
 // listed reports whether the cluster stands in every candidate list the active may be using: from the last one it acknowledged to the newest
 // one sent (G3 asks all of *its* list, so a target outside it could be promoted over its grants).
 func (f *Facts) listed(c events.Ref) bool {
-	if len(f.Record.Lists) == 0 {
-		return false
+	if a := f.active(); len(f.Record.Lists) == 0 || !a.Reported || a.Report.Seen == 0 {
+		return false // its agent never took it under care: born, but told of it by nobody, so no lease of it ends anything
 	}
 	for _, l := range f.Record.Lists {
 		if !l.Holds(c) {

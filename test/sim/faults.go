@@ -13,62 +13,70 @@ func (w *World) crashHere() bool { return w.faulty && w.chance(0.002) }
 // pauseHere decides whether a leader stands still with a batch in hand.
 func (w *World) pauseHere() bool { return w.faulty && w.chance(0.03) }
 
+// A mood weighs the faults of a schedule: rules differ in what it takes to need them.
+const (
+	moodMixed  = iota // a little of everything
+	moodDark          // the bus is lost again and again while links and servers live: promises carry the actives
+	moodUnsure        // operators ask and abort, messages are lost, agents crash
+	moods
+)
+
 // fault is one thing that can go wrong; it arranges for its own end.
 type fault struct {
-	weight int
+	weight [moods]int
 	name   string
 	do     func(w *World)
 }
 
 var faults = []fault{
-	{6, "region dies", func(w *World) { w.regionDies(w.anyRegion(), w.between(3*time.Second, 20*time.Second)) }},
-	{6, "region isolated", func(w *World) { w.isolate(w.anyRegion(), w.between(2*time.Second, 20*time.Second)) }},
-	{4, "pair cut", func(w *World) {
+	{[moods]int{6, 2, 0}, "region dies", func(w *World) { w.regionDies(w.anyRegion(), w.between(3*time.Second, 20*time.Second)) }},
+	{[moods]int{6, 5, 4}, "region isolated", func(w *World) { w.isolate(w.anyRegion(), w.between(2*time.Second, 20*time.Second)) }},
+	{[moods]int{4, 3, 4}, "pair cut", func(w *World) {
 		a, b := w.anyRegion(), w.anyRegion()
 		w.cutLink(a, b, true, w.between(time.Second, 15*time.Second))
 	}},
-	{4, "one way cut", func(w *World) {
+	{[moods]int{4, 2, 6}, "one way cut", func(w *World) {
 		a, b := w.anyRegion(), w.anyRegion()
 		w.cutLink(a, b, false, w.between(time.Second, 15*time.Second))
 	}},
-	{5, "agent crash", func(w *World) { h := w.anyHost(); h.killAgent(); w.in(w.outage(), h.startAgent) }},
-	{4, "agent paused", func(w *World) { w.anyHost().stopped = w.now + w.outage() }},
-	{3, "guard crash", func(w *World) {
+	{[moods]int{5, 14, 10}, "agent crash", func(w *World) { h := w.anyHost(); h.killAgent(); w.in(w.outage(), h.startAgent) }},
+	{[moods]int{4, 3, 6}, "agent paused", func(w *World) { w.anyHost().stopped = w.now + w.outage() }},
+	{[moods]int{3, 0, 0}, "guard crash", func(w *World) {
 		h := w.anyHost()
 		h.killGuard()
 		w.in(w.between(20*time.Millisecond, w.d.Margin/2), h.startGuard)
 	}},
-	{2, "agent and guard crash", func(w *World) {
+	{[moods]int{2, 3, 4}, "agent and guard crash", func(w *World) {
 		h := w.anyHost()
 		h.killGuard()
 		h.killAgent()
 		w.in(w.between(10*time.Millisecond, w.d.Margin/2), h.startGuard)
 		w.in(w.outage(), h.startAgent)
 	}},
-	{3, "host paused", func(w *World) { w.anyHost().pause(w.outage()) }},
-	{3, "host reboots", func(w *World) {
+	{[moods]int{3, 0, 0}, "host paused", func(w *World) { w.anyHost().pause(w.outage()) }},
+	{[moods]int{3, 5, 4}, "host reboots", func(w *World) {
 		h := w.anyHost()
 		h.power()
 		w.in(w.between(500*time.Millisecond, 10*time.Second), h.boot)
 	}},
-	{3, "server crash", func(w *World) { w.anyServer().crash() }},
-	{2, "server stuck", func(w *World) { w.anyServer().hang(w.between(time.Second, 20*time.Second)) }},
-	{2, "server started by its unit", func(w *World) { w.anyServer().start(false) }},
-	{4, "hub server down", func(w *World) { r := w.anyRegion(); w.hubDown(r, w.between(500*time.Millisecond, 10*time.Second)) }},
-	{2, "whole bus lost", func(w *World) {
+	{[moods]int{3, 0, 0}, "server crash", func(w *World) { w.anyServer().crash() }},
+	{[moods]int{2, 0, 2}, "server stuck", func(w *World) { w.anyServer().hang(w.between(time.Second, 20*time.Second)) }},
+	{[moods]int{2, 0, 0}, "server started by its unit", func(w *World) { w.anyServer().start(false) }},
+	{[moods]int{4, 8, 4}, "hub server down", func(w *World) { r := w.anyRegion(); w.hubDown(r, w.between(500*time.Millisecond, 10*time.Second)) }},
+	{[moods]int{2, 16, 0}, "whole bus lost", func(w *World) {
 		d := w.between(time.Second, 15*time.Second)
 		for _, r := range w.shape.Regions {
 			w.hubDown(r, d)
 		}
 	}},
-	{2, "acceptor loses its disk", func(w *World) { w.hub.loseDisk(w.rng.IntN(events.Lanes)) }},
-	{4, "controller dies", func(w *World) { c := w.anyCtl(); c.kill(); w.in(w.outage(), c.start) }},
-	{3, "controller paused", func(w *World) { c := w.anyCtl(); c.paused = max(c.paused, w.now+w.outage()) }},
-	{6, "operator fails a group over", func(w *World) {
+	{[moods]int{2, 0, 4}, "acceptor loses its disk", func(w *World) { w.hub.loseDisk(w.rng.IntN(events.Lanes)) }},
+	{[moods]int{4, 3, 4}, "controller dies", func(w *World) { c := w.anyCtl(); c.kill(); w.in(w.outage(), c.start) }},
+	{[moods]int{3, 0, 6}, "controller paused", func(w *World) { c := w.anyCtl(); c.paused = max(c.paused, w.now+w.outage()) }},
+	{[moods]int{6, 10, 20}, "operator fails a group over", func(w *World) {
 		w.Ask(events.Ask{Verb: events.AskFailover, Group: w.anyGroup(), Reason: "sim", AcceptLoss: w.chance(0.5)})
 	}},
-	{2, "operator fails a region over", func(w *World) { w.Ask(events.Ask{Verb: events.AskFailover, Region: w.anyRegion(), Reason: "sim"}) }},
-	{3, "operator aborts", func(w *World) { w.Ask(events.Ask{Verb: events.AskAbort, Group: w.anyGroup()}) }},
+	{[moods]int{2, 0, 4}, "operator fails a region over", func(w *World) { w.Ask(events.Ask{Verb: events.AskFailover, Region: w.anyRegion(), Reason: "sim"}) }},
+	{[moods]int{3, 4, 14}, "operator aborts", func(w *World) { w.Ask(events.Ask{Verb: events.AskAbort, Group: w.anyGroup()}) }},
 }
 
 func (w *World) outage() time.Duration { return w.between(50*time.Millisecond, 8*time.Second) }
@@ -82,9 +90,12 @@ func (w *World) anyGroup() string   { return w.shape.Groups[w.rng.IntN(len(w.sha
 // Faults keeps making faults until the true time.
 func (w *World) Faults(until at) {
 	w.faulty = true
-	total := 0
+	mood, total := int(w.seed%moods), 0
 	for _, f := range faults {
-		total += f.weight
+		total += f.weight[mood]
+	}
+	if mood == moodUnsure {
+		w.net.loss = 0.03
 	}
 	var next func()
 	next = func() {
@@ -94,7 +105,7 @@ func (w *World) Faults(until at) {
 		}
 		n := w.rng.IntN(total)
 		for _, f := range faults {
-			if n -= f.weight; n < 0 {
+			if n -= f.weight[mood]; n < 0 {
 				w.trace("FAULT %s", f.name)
 				f.do(w)
 				break
@@ -110,6 +121,7 @@ func (w *World) Heal() {
 	w.trace("HEAL")
 	w.faulty = false
 	clear(w.net.cut)
+	w.net.loss = 0
 	w.moved()
 	for _, r := range w.shape.Regions {
 		w.hub.down[r] = false

@@ -53,6 +53,7 @@ type World struct {
 	now     at
 	q       queue
 	seq     uint64
+	seed    uint64
 	rng     *rand.Rand
 	d       events.Durations
 	shape   Shape
@@ -89,7 +90,7 @@ func New(shape Shape, seed uint64, log io.Writer) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{rng: rand.New(rand.NewPCG(seed, 0x5157)), d: d, shape: shape, log: log, rows: map[string]int{}}
+	w := &World{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x5157)), d: d, shape: shape, log: log, rows: map[string]int{}}
 	w.net = &network{w: w, cut: map[[2]string]bool{}}
 	w.hub = newHub(w)
 	for _, r := range shape.Regions {
