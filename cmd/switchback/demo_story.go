@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -150,13 +151,10 @@ func (d *demo) tell(ctx context.Context, e stage.Event) {
 	n := e.Notice
 	switch n.Type {
 	case events.NoticeVerdict:
-		verdict := n.Rule
-		if v, _, ok := strings.Cut(n.Why, ":"); ok {
-			verdict = v
-		}
-		d.line(e.At, "%-12s %-8s  %s", n.Region, verdict, n.Why)
+		verdict, why, _ := strings.Cut(n.Why, ": ")
+		d.line(e.At, "%-12s %-8s  %s", n.Region, strings.Replace(verdict, "out", "OUT", 1), why)
 	case events.NoticeFenced, events.NoticePromoted, events.NoticeAborted, events.NoticeFailed, events.NoticeAlarm:
-		d.line(e.At, "%-12s %-8s  %s", n.Group+n.Region, n.Type, n.Why)
+		d.line(e.At, "%-12s %-8s  %s", cmp.Or(n.Group, n.Region, n.Agent), n.Type, n.Why)
 	case events.NoticeServing:
 		j, err := d.stage.Judge(ctx, n.Group, d.struck, d.writers.Log(), nil)
 		if err != nil {

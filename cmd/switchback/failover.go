@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+func (a *app) failoverCommand() *cobra.Command {
+	ask := events.Ask{Verb: events.AskFailover}
+	var detach bool
+	cmd := &cobra.Command{
+		Use: "failover GROUP | --region REGION", Short: "Make a recovery cluster active, and give the active one up",
+		Long: `Makes a recovery cluster active, of one group or of every group that is active in a region, and follows it to its end.
+The old active is fenced first and is failed until somebody restores it. If its agent answers it is stopped cleanly and nothing is lost.`,
+		Example: `  switchback failover orders --reason "disk smells"
+  switchback failover orders --to eu-central-1/orders-b
+  switchback failover --region eu-west-1 --dry-run`,
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeGroup,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if ask.Group, err = one(args, ask.Region); err != nil {
+				return err
+			}
+			if ask.To != "" && ask.Region != "" {
+				return usage("--to names one cluster, --region moves many groups: want one of them")
+			}
+			if err := a.prepare(&ask); err != nil {
+				return err
+			}
+			if ask.DryRun {
+				return a.throw(cmd, ask)
+			}
+			if err := a.confirm(danger(&ask), ask.Group+ask.Region); err != nil {
+				return err
+			}
+			return a.move(cmd, ask, detach)
+		},
+	}
+	askFlags(cmd, &ask)
+	f := cmd.Flags()
+	f.StringVar(&ask.Region, "region", "", "every group that is active in this region")
+	f.StringVar(&ask.To, "to", "", "region/cluster to promote (default: the best candidate)")
+	f.BoolVar(&ask.AcceptLoss, "accept-loss", false, "move although more may be lost than the budget allows, or nobody knows how much")
+	f.BoolVar(&ask.Unfenced, "unfenced", false, "move without a fence proof: TWO COPIES MAY ACCEPT WRITES; needs --reason")
+	f.BoolVar(&ask.WhileBlind, "while-blind", false, "move although the controller reaches fewer than half of the regions; needs --reason")
+	f.BoolVar(&ask.DryRun, "dry-run", false, "say what it would do, and do nothing")
+	f.BoolVar(&detach, "detach", false, "print the operation's id and return")
+	return cmd
+}
+
+func danger(ask *events.Ask) string {
+	what := fmt.Sprintf("failover of %s: its active cluster is given up", ask.Group)
+	if ask.Region != "" {
+		what = fmt.Sprintf("failover of every group that is active in %s: those clusters are given up", ask.Region)
+	}
+	if ask.AcceptLoss {
+		what += "; what has not arrived is LOST, beyond the budget too"
+	}
+	if ask.Unfenced {
+		what += "; WITHOUT A FENCE PROOF: if the old active still runs, two copies accept writes"
+	}
+	return what
+}
+
+func (a *app) abortCommand() *cobra.Command {
+	ask := events.Ask{Verb: events.AskAbort}
+	cmd := &cobra.Command{
+		Use: "abort GROUP", Short: "Stop a failover whose promotion is not recorded yet: the old active goes on", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ask.Group = args[0]
+			if err := a.prepare(&ask); err != nil {
+				return err
+			}
+			return a.throw(cmd, ask)
+		},
+	}
+	askFlags(cmd, &ask)
+	return cmd
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/decide"
+	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/client"
+)
+
+func (a *app) groupCommand() *cobra.Command {
+	var dsn bool
+	cmd := &cobra.Command{
+		Use: "group NAME", Short: "One group: its clusters, who is active, what is known of each", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.asking(cmd, func(ctx context.Context, c *client.Client) error {
+				var raw json.RawMessage
+				var g fleet.GroupView
+				if err := query(ctx, c, "group", map[string]string{"group": args[0]}, &raw, &g); err != nil {
+					return err
+				}
+				if !dsn {
+					return a.show(raw, func(p *page) { p.group(&g) })
+				}
+				s, err := dsnOf(&g)
+				if err != nil {
+					return err
+				}
+				return a.showValue(map[string]string{"dsn": s}, func(p *page) { p.line("%s", s) })
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&dsn, "dsn", false, "print a libpq connection string that finds the active cluster by itself")
+	return cmd
+}
+
+// dsnOf is a libpq multi-host string in order of homes, so that it stays the same whoever is active. A frozen server accepts TCP and says nothing: without
+// connect_timeout a client would wait for it for ever.
+func dsnOf(g *fleet.GroupView) (string, error) {
+	var hosts, ports []string
+	for _, c := range g.Clusters {
+		if c.Address == "" {
+			return "", fmt.Errorf("the address of %s is not known: its agent has not reported one yet", c.Cluster)
+		}
+		host, port, err := net.SplitHostPort(c.Address)
+		if err != nil {
+			return "", fmt.Errorf("address %q of %s: want host:port, by advertise: in its agent's file", c.Address, c.Cluster)
+		}
+		hosts, ports = append(hosts, host), append(ports, port)
+	}
+	if len(hosts) == 0 {
+		return "", fmt.Errorf("%s has no clusters", g.Group)
+	}
+	return fmt.Sprintf("host=%s port=%s target_session_attrs=read-write connect_timeout=2", strings.Join(hosts, ","), strings.Join(ports, ",")), nil
+}
+
+func (p *page) group(g *fleet.GroupView) {
+	head := fmt.Sprintf("%s   %s, %s", g.Group, g.Config.Kind, g.Config.Mode)
+	if r := g.Record; r != nil {
+		home := "home"
+		if r.Active != g.Config.Primary {
+			home = "AWAY from home"
+		}
+		head += fmt.Sprintf("      active %s (%s)   epoch %d   since %s (%s)", r.Active.Region, home, r.Epoch, p.clock(r.Since), age(p.now.Sub(r.Since)))
+	} else {
+		head += "      not under care yet"
+	}
+	p.line("%s", head)
+	var rows [][]string
+	for i := range g.Clusters {
+		rows = append(rows, clusterRow(&g.Clusters[i]))
+	}
+	p.table([]string{"CLUSTER", "HOME", "ROLE", "STATE", ">TIMELINE", "LSN", ">LAG", "AGENT"}, rows)
+	for _, c := range g.Clusters {
+		if c.Error != "" {
+			p.line("%s: %s", c.Cluster, plain(c.Error))
+		}
+		if c.Fit != "" {
+			p.line("%s can't be promoted: %s", c.Cluster, plain(c.Fit))
+		}
+	}
+	if g.Record != nil {
+		p.care(g)
+	}
+	p.line("now: %s (rule %s)", plain(g.Why), g.Rule)
+}
+
+// care says how well a recorded group is off.
+func (p *page) care(g *fleet.GroupView) {
+	r, protected := g.Record, "yes"
+	if !g.Protected {
+		protected = p.paint("NO")
+	}
+	line := "protected " + protected
+	if r.Op != nil && !r.Running() {
+		line += fmt.Sprintf("   last move %s (%s)", r.Op.ID, r.Op.Ended)
+		if r.Op.Ended == "done" {
+			line += "   loss at failover: " + decide.LossText(r.Op.Loss)
+		}
+	}
+	p.line("%s", line)
+	if r.Running() {
+		p.line("under way: %s %s → %s, phase %s, by %s", r.Op.ID, r.Op.From, r.Op.To, r.Phase, r.Op.By)
+	}
+	if r.Disarm != "" {
+		p.line("automation %s for it: %s", p.paint("DISARMED"), plain(r.Disarm))
+	}
+}
+
+// clusterRow marks what is a last word and no news: of an agent that is silent, a position is a lower bound.
+func clusterRow(c *fleet.ClusterView) []string {
+	role, timeline, lsn, behind, agent := string(c.Role), "-", c.LSN.String(), "-", "never heard"
+	if role == "" {
+		role = "-"
+	}
+	if c.Timeline != 0 {
+		timeline = fmt.Sprint(c.Timeline)
+	}
+	switch {
+	case c.Silent > 0:
+		agent = "silent " + age(c.Silent)
+		if c.Timeline != 0 {
+			timeline += "?"
+		}
+		if c.LSN != 0 {
+			lsn = "≥ " + lsn
+		}
+	case c.State != events.StateUnknown || c.Age > 0:
+		agent = age(c.Age) + " ago"
+	}
+	if c.Role == events.RolePassive {
+		behind = lag(c.Lag)
+	}
+	return []string{c.Cluster.String(), string(c.Home), role, string(c.State), timeline, lsn, behind, agent}
+}
+
+// completeGroup offers names of groups. It has little time, and no answer is no error.
+func (a *app) completeGroup(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	const none = cobra.ShellCompDirectiveNoFileComp
+	if len(args) > 0 || a.begin() != nil {
+		return nil, none
+	}
+	a.timeout = 2 * time.Second
+	var names []string
+	_ = a.asking(cmd, func(ctx context.Context, c *client.Client) error {
+		var gs controller.Groups
+		err := c.Query(ctx, "groups", map[string]any{"match": begun, "limit": 200}, &gs)
+		for _, g := range gs.Groups {
+			if strings.HasPrefix(g.Group, begun) {
+				names = append(names, g.Group)
+			}
+		}
+		return err
+	})
+	return names, none
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/bus"
+	"github.com/switchback-dr/switchback/pkg/config"
+)
+
+// checkHomes refuses what the record of a group would silently outvote: once a group is under care, its kind and its clusters are what was recorded, and a
+// cluster of its belongs to no other group.
+func (s *stored) checkHomes(ctx context.Context, b bus.Bus, want *config.Fleet) error {
+	owner := map[events.Ref]string{}
+	for name, g := range s.config {
+		for _, c := range g.Clusters() {
+			if prev, taken := owner[c]; !taken || s.config[prev].Removed {
+				owner[c] = name
+			}
+		}
+	}
+	var bad []error
+	for _, g := range want.Groups {
+		if old, known := s.config[g.Group]; known && (old.Kind != g.Kind || !slices.Equal(old.Clusters(), g.Clusters())) {
+			r, err := recorded(ctx, b, g.Group)
+			if err != nil {
+				return err
+			}
+			if r != nil && !sameHomes(r, &g) {
+				bad = append(bad, fmt.Errorf("groups.%s: it is under care with %v: its kind and its clusters can't change any more; a group of another name can have others", g.Group, old.Clusters()))
+			}
+		}
+		for _, c := range g.Clusters() {
+			if other := owner[c]; other != "" && other != g.Group {
+				r, err := recorded(ctx, b, other)
+				if err != nil {
+					return err
+				}
+				if r != nil && r.Member(c) != nil {
+					bad = append(bad, fmt.Errorf("groups.%s: %s is under care in group %s: want it in one group", g.Group, c, other))
+				}
+			}
+		}
+	}
+	if len(bad) > 0 {
+		return &failure{exitRefused, fmt.Errorf("nothing was written:\n%w", errors.Join(bad...))}
+	}
+	return nil
+}
+
+func sameHomes(r *events.Record, g *events.GroupConfig) bool {
+	var have []events.Ref
+	for _, m := range r.Members {
+		have = append(have, m.Cluster)
+	}
+	return slices.Equal(have, g.Clusters())
+}
+
+// recorded reads a group's record; nil: it is not under care.
+func recorded(ctx context.Context, b bus.Bus, group string) (*events.Record, error) {
+	m, err := b.Last(ctx, events.StreamState, events.SubjectRecord(group))
+	if err != nil || m == nil {
+		return nil, err
+	}
+	var r events.Record
+	if err := json.Unmarshal(m.Data, &r); err != nil {
+		return nil, fmt.Errorf("read the record of %s: %w", group, err)
+	}
+	return &r, nil
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/client"
+)
+
+// watchEvery is how often --watch looks again.
+const watchEvery = time.Second
+
+func (a *app) statusCommand() *cobra.Command {
+	var watch bool
+	cmd := &cobra.Command{
+		Use: "status", Short: "Regions, verdicts, counts, and what needs you", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			c := client.New(b)
+			if !watch {
+				return a.status(cmd.Context(), c, false)
+			}
+			return a.watch(cmd.Context(), c)
+		},
+	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again every second until interrupted")
+	return cmd
+}
+
+// watch goes on while nobody answers, and says so: that is when somebody watches.
+func (a *app) watch(ctx context.Context, c *client.Client) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		if err := a.status(ctx, c, a.terminal); err != nil && ctx.Err() == nil {
+			fmt.Fprintf(a.err, "%s  %s\n", a.now().Format(time.TimeOnly), plain(err.Error()))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *app) status(ctx context.Context, c *client.Client, clear bool) error {
+	ctx, cancel := context.WithTimeout(ctx, a.limit(answerLimit))
+	defer cancel()
+	var raw json.RawMessage
+	var s controller.Status
+	if err := query(ctx, c, "status", struct{}{}, &raw, &s); err != nil {
+		return err
+	}
+	if clear {
+		fmt.Fprint(a.out, "\x1b[H\x1b[2J")
+	}
+	return a.show(raw, func(p *page) { p.status(&s) })
+}
+
+// query asks and decodes, and keeps the answer as it came.
+func query(ctx context.Context, c *client.Client, what string, q any, raw *json.RawMessage, into any) error {
+	if err := c.Query(ctx, what, q, raw); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(*raw, into); err != nil {
+		return fmt.Errorf("read the answer to %s: %w", what, err)
+	}
+	return nil
+}
+
+func (p *page) status(s *controller.Status) {
+	up := 0
+	for _, ok := range s.Bus {
+		if ok {
+			up++
+		}
+	}
+	armed, blind := "ARMED", "no"
+	if s.View.Automation.Disarmed != "" {
+		armed = p.paint("DISARMED") + " (" + plain(s.View.Automation.Disarmed) + ")"
+	}
+	if s.View.Blind {
+		blind = "YES: the controller reaches fewer than half of the regions, automation moves nothing"
+	}
+	p.line("leader %s (term %d)   bus %d/%d   automation %s   blind %s", s.Leader, s.Term, up, len(s.Bus), armed, blind)
+	var rows [][]string
+	for _, r := range s.View.Regions {
+		rows = append(rows, regionRow(&r))
+	}
+	p.table([]string{"REGION", "VERDICT", ">AGENTS", ">ACTIVE", ">PASSIVE", ">FAILED", ">UNPROTECTED", ">WORST LAG", ">SINCE"}, rows)
+	for _, r := range s.View.Regions {
+		p.remarks(&r, s.View.Automation.Regions[r.Region])
+	}
+	for region, ok := range sorted(s.Bus) {
+		if !ok {
+			p.line("the hub server in %s does not answer the leader", region)
+		}
+	}
+	p.needs(s)
+}
+
+func regionRow(r *fleet.RegionView) []string {
+	worst := "-"
+	if r.Passive > 0 {
+		worst = lag(r.WorstLag)
+	}
+	return []string{
+		r.Region, string(r.Verdict), fmt.Sprintf("%d/%d", r.Fresh, r.Agents), fmt.Sprint(r.Active), fmt.Sprint(r.Passive), fmt.Sprint(r.Failed), fmt.Sprint(r.Unprotected),
+		worst, age(r.Since),
+	}
+}
+
+// remarks says of a region what its row can't.
+func (p *page) remarks(r *fleet.RegionView, auto events.RegionAutomation) {
+	if r.Verdict != events.VerdictHealthy {
+		p.line("%s is %s: %s (rule %s)", r.Region, p.paint(string(r.Verdict)), plain(r.Why), r.Rule)
+	}
+	if r.Disarmed != "" {
+		p.line("%s is %s: %s", r.Region, p.paint("DISARMED"), plain(r.Disarmed))
+	}
+	if auto.Approved != "" {
+		p.line("%s is approved to move although more regions are out than allowed: %s", r.Region, plain(auto.Approved))
+	}
+}
+
+func (p *page) needs(s *controller.Status) {
+	switch {
+	case s.Groups == 0:
+		p.line("no groups yet: switchback apply -f fleet.yaml")
+	case s.Unprotected > 0:
+		p.line("%d of %d groups unprotected: they have no healthy passive", s.Unprotected, s.Groups)
+	default:
+		p.line("%d groups, all protected", s.Groups)
+	}
+	if len(s.Needs) == 0 {
+		return
+	}
+	count := fmt.Sprint(len(s.Needs))
+	if len(s.Needs) == mostNeeds {
+		count += " or more"
+	}
+	p.line("%s %s you:", count, map[bool]string{true: "needs", false: "need"}[len(s.Needs) == 1])
+	for _, g := range s.Needs {
+		p.line("  %s: %s (rule %s) → switchback why %s", g.Group, plain(g.Why), g.Rule, g.Group)
+	}
+}
+
+// mostNeeds is how many groups that need a person the leader names.
+const mostNeeds = 20

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// show prints an answer: as JSON or YAML just as it came, else by table.
+func (a *app) show(raw json.RawMessage, table func(p *page)) error {
+	var err error
+	switch a.output {
+	case "json":
+		var b bytes.Buffer
+		if err = json.Indent(&b, raw, "", "  "); err == nil {
+			_, err = fmt.Fprintln(a.out, b.String())
+		}
+	case "yaml":
+		var n yaml.Node // JSON is YAML; only its style has to change
+		if err = yaml.Unmarshal(raw, &n); err == nil {
+			block(&n)
+			enc := yaml.NewEncoder(a.out)
+			enc.SetIndent(2)
+			err = enc.Encode(&n)
+		}
+	default:
+		table(a.page())
+	}
+	return err
+}
+
+// showValue is show for what did not come as JSON.
+func (a *app) showValue(v any, table func(p *page)) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return a.show(raw, table)
+}
+
+func block(n *yaml.Node) {
+	n.Style = 0
+	for _, c := range n.Content {
+		block(c)
+	}
+}
+
+// page is what the printers of tables need.
+type page struct {
+	w     io.Writer
+	color bool
+	now   time.Time
+}
+
+func (a *app) page() *page { return &page{a.out, a.terminal, a.now()} }
+
+func (p *page) line(format string, args ...any) { fmt.Fprintf(p.w, format+"\n", args...) }
+
+// table prints rows under heads, every column as wide as it must be; a head that begins with > is aligned right.
+func (p *page) table(heads []string, rows [][]string) {
+	width, names := make([]int, len(heads)), make([]string, len(heads))
+	for i, h := range heads {
+		names[i] = strings.TrimPrefix(h, ">")
+		width[i] = utf8.RuneCountInString(names[i])
+		for _, r := range rows {
+			width[i] = max(width[i], utf8.RuneCountInString(r[i]))
+		}
+	}
+	row := func(cells []string) {
+		var b strings.Builder
+		for i, c := range cells {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
+			gap := "  "
+			if i == 0 {
+				gap = ""
+			}
+			if strings.HasPrefix(heads[i], ">") {
+				b.WriteString(gap + pad + p.paint(c))
+			} else {
+				b.WriteString(gap + p.paint(c) + pad)
+			}
+		}
+		p.line("%s", strings.TrimRight(b.String(), " "))
+	}
+	row(names)
+	for _, r := range rows {
+		row(r)
+	}
+}
+
+// colours of words that mean something.
+var colours = map[string]string{
+	"out": "31", "failed": "31", "NO": "31", "REFUSED": "31", "FAILED": "31", "fail": "31", "suspect": "33", "degraded": "33", "DISARMED": "33", "warn": "33", "ABORTED": "33",
+	"healthy": "32", "active": "32", "SERVING": "32", "DONE": "32", "ok": "32",
+}
+
+func (p *page) paint(word string) string {
+	if c := colours[word]; p.color && c != "" {
+		return "\x1b[" + c + "m" + word + "\x1b[0m"
+	}
+	return word
+}
+
+// plain makes text of others safe for a terminal: no control characters but the line's end.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// age writes a duration as short as it is still useful: 0.2s, 12s, 3m42s, 5h12m, 21d.
+func age(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0.0s"
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Truncate(100*time.Millisecond).Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd", int(d.Hours())/24)
+}
+
+// size writes bytes: 0 B, 12 kB, 1.2 MB.
+func size(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, unit := float64(n), 0
+	for f >= 1000 && unit < 4 {
+		f, unit = f/1000, unit+1
+	}
+	if f < 10 {
+		return fmt.Sprintf("%.1f %sB", f, "kMGT"[unit-1:unit])
+	}
+	return fmt.Sprintf("%.0f %sB", f, "kMGT"[unit-1:unit])
+}
+
+// lag is a number of bytes of which -1 means that nobody knows.
+func lag(n int64) string {
+	if n < 0 {
+		return "unknown"
+	}
+	return size(n)
+}
+
+// clock writes an instant of today by its time, another by its date too.
+func (p *page) clock(t time.Time) string {
+	t = t.In(p.now.Location())
+	if t.Format(time.DateOnly) == p.now.Format(time.DateOnly) {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format(time.DateTime)
+}
+
+// sorted walks a map in order of its keys.
+func sorted[V any](m map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if !yield(k, m[k]) {
+				return
+			}
+		}
+	}
+}

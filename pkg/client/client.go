@@ -1,0 +1,168 @@
+// Package client asks Switchback over the bus: queries, asks of operators, and what becomes of an operation. It needs no more of the bus than its port,
+// so it works on the real one and on its twin.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/bus"
+)
+
+// ErrNoController: the hub is there but no controller gave an answer. An ask may have been stored all the same: the same id asks for the same thing again.
+var ErrNoController = errors.New("no controller answers")
+
+// Refusal is the leader's answer that it can't answer a query: a sentence.
+type Refusal string
+
+// Error is the sentence.
+func (r Refusal) Error() string { return string(r) }
+
+// Client speaks to the controllers. Safe for concurrent use.
+type Client struct{ bus bus.Bus }
+
+// New returns a client that uses b and never closes it.
+func New(b bus.Bus) *Client { return &Client{b} }
+
+const (
+	retryWait  = 200 * time.Millisecond
+	queryLimit = 4 * time.Second // the leader gives up on a query after 3 s
+)
+
+// Query asks `switchback.q.<what>` and decodes the answer. While leadership changes nobody answers: it tries again until ctx ends.
+// Errors: Refusal, ErrNoController, those of the bus.
+func (c *Client) Query(ctx context.Context, what string, q, into any) error {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return fmt.Errorf("encode query %s: %w", what, err)
+	}
+	b, err := c.request(ctx, queryLimit, events.Prefix+"q."+what, body)
+	if err != nil {
+		return err
+	}
+	var refused struct{ Error string }
+	if err := json.Unmarshal(b, &refused); err != nil {
+		return fmt.Errorf("read the answer to %s: %w", what, err)
+	}
+	if refused.Error != "" {
+		return Refusal(refused.Error)
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("read the answer to %s: %w", what, err)
+	}
+	return nil
+}
+
+// Ask asks for one verb and returns the leader's answer, accepted or refused. It tries again with the same id, which does nothing twice, until ctx ends; so
+// the ask must have an id. Errors: ErrNoController with what its door said, those of the bus.
+func (c *Client) Ask(ctx context.Context, a events.Ask) (events.Answer, error) {
+	if a.ID == "" {
+		return events.Answer{}, fmt.Errorf("ask %s has no id: want one, or asking again would do it twice", a.Verb)
+	}
+	if err := a.Check(); err != nil {
+		return events.Answer{}, err
+	}
+	body, err := json.Marshal(a)
+	if err != nil {
+		return events.Answer{}, fmt.Errorf("encode ask: %w", err)
+	}
+	b, err := c.request(ctx, 0, events.SubjectDo(a.Actor, a.Verb), body)
+	if err != nil {
+		return events.Answer{}, fmt.Errorf("%w (it may have been taken: --id %s asks for the same thing again)", err, a.ID)
+	}
+	var ans events.Answer
+	if err := json.Unmarshal(b, &ans); err != nil {
+		return events.Answer{}, fmt.Errorf("read the answer to %s: %w", a.Verb, err)
+	}
+	if ans.Hash == "" { // the leader hashes what it answers; this is the word of a door that could not reach it
+		return ans, fmt.Errorf("%w: %s", ErrNoController, ans.Why)
+	}
+	return ans, nil
+}
+
+// request asks until it is answered or ctx ends; each try takes at most limit (0 = as long as ctx).
+func (c *Client) request(ctx context.Context, limit time.Duration, subject string, body []byte) ([]byte, error) {
+	for {
+		b, err := c.try(ctx, limit, subject, body)
+		if err == nil || !(errors.Is(err, bus.ErrUnavailable) || errors.Is(err, bus.ErrUnknown)) {
+			return b, err
+		}
+		select {
+		case <-time.After(retryWait):
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%w on %s: %w", ErrNoController, subject, err)
+		}
+	}
+}
+
+func (c *Client) try(ctx context.Context, limit time.Duration, subject string, body []byte) ([]byte, error) {
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	return c.bus.Request(ctx, subject, body)
+}
+
+// Event is one notice with its envelope.
+type Event struct {
+	events.Envelope
+	Notice events.Notice
+}
+
+// Events hands every notice that is told from now on to f, one at a time, until stop is called. What is told while the bus is away is missed.
+func (c *Client) Events(f func(Event)) (stop func(), err error) {
+	return c.bus.Subscribe(events.Prefix+"event.>", func(m bus.Message) {
+		if e, ok := readEvent(m); ok {
+			f(e)
+		}
+	})
+}
+
+// readEvent leaves out what is kept for other readers on the same stream: answers, and copies of reports.
+func readEvent(m bus.Message) (e Event, ok bool) {
+	kind, _, _ := strings.Cut(strings.TrimPrefix(m.Subject, events.Prefix+"event."), ".")
+	if kind == "answer" || kind == "report" {
+		return e, false
+	}
+	if json.Unmarshal(m.Data, &e.Envelope) != nil || e.SpecVersion == "" {
+		return e, false
+	}
+	return e, json.Unmarshal(e.Data, &e.Notice) == nil
+}
+
+// kinds are the types of notices, which are the second token of their subjects.
+var kinds = []string{
+	events.NoticeVerdict, events.NoticeDecision, events.NoticeWait, events.NoticeRefused, events.NoticeFenced, events.NoticePromoted, events.NoticeServing,
+	events.NoticeAborted, events.NoticeFailed, events.NoticeBorn, events.NoticeResumed, events.NoticeAlarm, events.NoticeAutomation, events.NoticeLeader,
+}
+
+// History reads the newest kept notice of each type, about one group or region, or (about "") about each. Oldest first.
+func (c *Client) History(ctx context.Context, about string) ([]Event, error) {
+	if about == "" {
+		about = "*"
+	}
+	var found []bus.Message
+	for _, k := range kinds {
+		ms, err := c.bus.All(ctx, events.StreamEvents, events.Prefix+"event."+k+"."+about)
+		if err != nil {
+			return nil, fmt.Errorf("read kept events: %w", err)
+		}
+		found = append(found, ms...)
+	}
+	sortBySeq(found)
+	var es []Event
+	for _, m := range found {
+		if e, ok := readEvent(m); ok {
+			es = append(es, e)
+		}
+	}
+	return es, nil
+}
