@@ -74,8 +74,8 @@ func (t *term) lostDisk(ctx context.Context, port bus.Lane, n int, p events.Lane
 	return err == nil && m == nil
 }
 
-// steer moves the leadership of the state streams to the witness, where the preferred controller runs: then the loss of a data region costs no election
-// (4-bus, Topology).
+// steer moves the leadership of every replicated stream to the witness, where the preferred controller runs: then the loss of a data region costs no election
+// (4-bus, Topology). All of them: health led from the lost region would make candidates look stale just then, and asks would wait.
 func (t *term) steer(ctx context.Context) {
 	if !t.c.cfg.PreferLeader {
 		return
@@ -88,10 +88,10 @@ func (t *term) steer(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for _, s := range []string{events.StreamState, events.StreamReport, events.StreamEvents} {
+		for _, s := range events.Streams() {
 			short, cancel := context.WithTimeout(ctx, 2*time.Second)
-			if err := t.c.bus.PreferLeader(short, s, t.c.cfg.Region); err != nil && ctx.Err() == nil {
-				t.c.log.Debug("steer the stream's leader", "stream", s, telemetry.Err(err))
+			if err := t.c.bus.PreferLeader(short, s.Name, t.c.cfg.Region); err != nil && ctx.Err() == nil {
+				t.c.log.Debug("steer the stream's leader", "stream", s.Name, telemetry.Err(err))
 			}
 			cancel()
 		}
