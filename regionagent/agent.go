@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -55,8 +56,8 @@ type agent struct {
 	reports    *reporter
 	health     *healthTeller
 	metrics    *metrics
-	after      []func() // what waits for the effects of the input in hand
-	slow       string   // why it takes no lease, "" = it does
+	after      []func()               // what waits for the effects of the input in hand
+	slow       atomic.Pointer[string] // why it takes no lease, nil = it does
 	fatal      error
 }
 
@@ -200,15 +201,33 @@ func (a *agent) closeDrivers() {
 // measure freezes a dummy tree: a host that can't freeze within S takes no lease and says so (2-safety, Time).
 func (a *agent) measure() {
 	took, err := freezer.SelfTest(selfTest)
+	why := ""
 	switch {
 	case err != nil:
-		a.slow = "the freezer's self-test failed: " + err.Error()
+		why = "the freezer's self-test failed: " + err.Error()
 	case took > a.d.Freeze:
-		a.slow = fmt.Sprintf("freezing takes %v here, profile %s allows %v: use a slower profile or a faster host", took.Round(time.Millisecond), a.d.Profile, a.d.Freeze)
+		why = fmt.Sprintf("freezing takes %v here, profile %s allows %v: use a slower profile or a faster host", took.Round(time.Millisecond), a.d.Profile, a.d.Freeze)
 	}
 	a.metrics.freeze.Set(took.Seconds())
-	if a.slow != "" {
-		a.log.Error("takes no lease", "why", a.slow)
+	if why == "" {
+		a.slow.Store(nil)
+		return
+	}
+	a.slow.Store(&why)
+	a.log.Error("takes no lease", "why", why)
+}
+
+// remeasure tries again until the host can freeze in time: it may only have been busy while everything on it started.
+func (a *agent) remeasure(ctx context.Context) {
+	tick := time.NewTicker(a.d.ReRead)
+	defer tick.Stop()
+	for a.slow.Load() != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			a.measure()
+		}
 	}
 }
 
@@ -239,8 +258,8 @@ func (a *agent) security() (net.Listener, error) {
 }
 
 func (a *agent) healthy(context.Context) error {
-	if a.slow != "" {
-		return errors.New(a.slow)
+	if why := a.slow.Load(); why != nil {
+		return errors.New(*why)
 	}
 	return nil
 }
@@ -267,6 +286,7 @@ func (a *agent) start(ctx context.Context, peers net.Listener) error {
 		return err
 	}
 	go a.reread(ctx)
+	go a.remeasure(ctx)
 	return nil
 }
 

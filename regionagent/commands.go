@@ -88,7 +88,7 @@ func (a *agent) connected() bool {
 }
 
 func (a *agent) readPlaces(ctx context.Context) error {
-	if a.slow != "" {
+	if a.slow.Load() != nil {
 		return nil // it takes no lease
 	}
 	short, cancel := context.WithTimeout(ctx, time.Second)

@@ -80,8 +80,8 @@ func (h *healthTeller) run(ctx context.Context) {
 // alarms lists what needs a person.
 func (a *agent) alarms() []string {
 	var as []string
-	if a.slow != "" {
-		as = append(as, "takes no lease: "+a.slow)
+	if why := a.slow.Load(); why != nil {
+		as = append(as, "takes no lease: "+*why)
 	}
 	if f := a.core.Foreign(); f != "" {
 		as = append(as, "somebody else beats on its lanes (start "+f+"): a cloned host, or a lost ledger; frozen until a person decides")
