@@ -48,6 +48,9 @@ type Hub struct {
 	config HubConfig
 }
 
+// routePing is how often the hub's servers ask each other for a sign of life; two without an answer end the route.
+const routePing = time.Second
+
 // startTimeout is how long a server may take until it accepts connections; it needs no other server for that.
 const startTimeout = 10 * time.Second
 
@@ -113,7 +116,10 @@ func (c HubConfig) options() (*server.Options, error) {
 	if c.Cluster == "" {
 		return o, nil
 	}
-	o.Cluster = server.ClusterOpts{Name: c.Cluster, Host: c.Routing.Host, Port: c.Routing.Port, Advertise: c.Routing.Advertise}
+	o.Cluster = server.ClusterOpts{
+		Name: c.Cluster, Host: c.Routing.Host, Port: c.Routing.Port, Advertise: c.Routing.Advertise,
+		PingInterval: routePing, MaxPingsOut: 2, // a server hands requests to members of a door behind a dead route until it finds the route dead
+	}
 	if c.Routing.TLS != nil {
 		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = c.Routing.TLS, 2
 	}

@@ -10,8 +10,9 @@ import (
 // serving is how many requests of one door are answered at once; more wait in their connection.
 const serving = 64
 
-// Serve answers requests on pattern as a NATS micro service, so that `nats micro ls` shows it. It is registered on every connection: the server
-// gives each request to one of them, and prefers one of its own, so the loss of a hub server loses no door.
+// Serve answers requests on pattern as a NATS micro service, so that `nats micro ls` shows it. It is registered on every connection: the hub
+// gives each request to any one of them, so the loss of a hub server loses no door. Requests given to a server behind a route that is dead and not yet found
+// dead (3 s) are lost: who asks must ask again, with the same id.
 func (n *NATS) Serve(s Service, pattern string, f func(Message) []byte) (stop func(), err error) {
 	slots := make(chan struct{}, serving)
 	handler := micro.HandlerFunc(func(r micro.Request) {
