@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/switchback-dr/switchback/controller"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 )
@@ -181,6 +182,26 @@ func (b *Bus) query(ctx context.Context, what string, body, into any) error {
 		return fmt.Errorf("query %s: %w: %.200s", what, err, data)
 	}
 	return nil
+}
+
+// Status is the leader's answer to q.status.
+func (b *Bus) Status(ctx context.Context) (controller.Status, error) {
+	var st controller.Status
+	err := b.query(ctx, "status", struct{}{}, &st)
+	return st, err
+}
+
+// StreamLeader names the hub server that leads a stream.
+func (b *Bus) StreamLeader(ctx context.Context, stream string) (string, error) {
+	data, err := b.Request(ctx, "$JS.API.STREAM.INFO."+stream, nil)
+	if err != nil {
+		return "", err
+	}
+	var info struct{ Cluster struct{ Leader string } }
+	if err := json.Unmarshal(data, &info); err != nil {
+		return "", fmt.Errorf("look at stream %s: %w", stream, err)
+	}
+	return info.Cluster.Leader, nil
 }
 
 // Groups are all groups as the leader shows them.

@@ -170,28 +170,57 @@ func (s *Stage) startServers() error {
 	return all.Wait()
 }
 
-// runFleet starts the processes, applies the fleet file and waits until every group is under care and protected.
-func (s *Stage) runFleet() error {
-	for _, p := range s.processes {
-		if err := s.start(p); err != nil {
-			return err
-		}
+// runFleet starts the processes, the hub and the witness first, applies the fleet file and waits until the fleet is at rest: every group under care and
+// protected, leader and streams where they stay while everybody is well.
+func (s *Stage) runFleet() (err error) {
+	first := func(p *process) bool { return p.kind == Hub || p.kind == Controller && p.region == North }
+	if err := s.startAll(first); err != nil {
+		return err
 	}
-	var err error
 	if s.bus, err = s.connect(); err != nil {
 		return err
 	}
-	err = until(s.ctx, 60*time.Second, func(ctx context.Context) error {
-		_, err := s.bus.Groups(ctx) // somebody leads
+	if err := s.WaitLeader(North, 60*time.Second); err != nil {
 		return err
-	})
-	if err != nil {
-		return fmt.Errorf("wait for a leader: %w", err)
+	}
+	if err := s.startAll(func(p *process) bool { return !first(p) }); err != nil {
+		return err
 	}
 	if out, err := s.Apply(Fleet(s.options.Groups)); err != nil {
 		return fmt.Errorf("apply fleet: %w %s", err, out)
 	}
 	return s.WaitProtected(60 * time.Second)
+}
+
+func (s *Stage) startAll(which func(*process) bool) error {
+	for _, p := range s.processes {
+		if which(p) {
+			if err := s.start(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// WaitLeader waits until the controller of a region leads and its hub server leads every replicated stream: then the loss of another region costs no election.
+func (s *Stage) WaitLeader(region string, limit time.Duration) error {
+	return until(s.ctx, limit, func(ctx context.Context) error {
+		st, err := s.bus.Status(ctx)
+		if err == nil && st.Leader != region+"/c1" {
+			err = fmt.Errorf("%s leads, want %s/c1", st.Leader, region)
+		}
+		if err == nil {
+			for _, stream := range events.Streams() {
+				at, look := s.bus.StreamLeader(ctx, stream.Name)
+				if look == nil && at != "hub-"+region {
+					look = fmt.Errorf("stream %s is led by %q, want hub-%s", stream.Name, at, region)
+				}
+				err = errors.Join(err, look)
+			}
+		}
+		return err
+	})
 }
 
 // WaitProtected waits until every group is under care, its passive is fit to be promoted and it is settled.
