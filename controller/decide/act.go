@@ -143,8 +143,8 @@ func promote(f *Facts, o *Outcome) {
 	r.Member(r.Active).Role = events.RoleActive
 	r.Lists = append(r.Lists[:0:0], events.CandidateList{Version: r.Current().Version + 1, Candidates: candidates(r)})
 	op := r.Op
-	op.Promoted, op.Timeline = cut.LSN, cut.Timeline
-	op.Loss = f.loss(op, cut.LSN)
+	op.Promoted, op.Timeline = kept(cut), cut.Timeline
+	op.Loss = f.loss(op, op.Promoted)
 	op.Phases = append(op.Phases, events.PhaseTime{Phase: "decide", Took: f.PhaseAge})
 	for i := range r.Members {
 		m := r.Members[i]

@@ -106,6 +106,14 @@ func (f *Facts) cut() (events.Result, bool) {
 	return t.Report.Result(events.StepID(f.Record.Group, f.Record.Epoch, string(events.VerbCut)))
 }
 
+// kept is what of the received log will be there after the promotion: what is replayed, for the rest may end inside a record.
+func kept(r events.Result) events.LSN {
+	if r.Replayed != 0 {
+		return r.Replayed
+	}
+	return r.LSN
+}
+
 func (f *Facts) cutDone() bool {
 	r, ok := f.cut()
 	return ok && r.Outcome.OK() && r.LSN != 0
@@ -129,7 +137,7 @@ func (f *Facts) cutLoss() string {
 	if sent == 0 {
 		return fmt.Sprintf("nobody knows how far %s had written", f.Record.Active)
 	}
-	return f.excess(f.Record.Target, sent, r.LSN, f.target())
+	return f.excess(f.Record.Target, sent, kept(r), f.target())
 }
 
 // targetLost reports whether the target's agent fell silent, or its server can't be promoted any more.

@@ -102,6 +102,9 @@ var rows = [...]row{
 	{"start.standby-to-promote", func(f *facts) bool { return f.active() && !f.e.Primary && f.c.server == events.ServerDown && f.again }, StartStandby,
 		"appointed but down: started read-only first"},
 	{"wait.start", func(f *facts) bool { return f.active() && f.c.server.Stopped() }, None, "active here, waiting for the right to start it"},
+	{"gate", func(f *facts) bool {
+		return f.active() && f.c.server == events.ServerWritable && !f.c.gated && f.run && f.c.busy == None && f.now >= f.c.retryAt
+	}, Start, "already writable: whatever starts it past the gate from now on must come up read-only (I8)"},
 	{"checkpoint", func(f *facts) bool {
 		return f.active() && f.c.server == events.ServerWritable && !f.c.settled && f.c.busy == None
 	}, Checkpoint, "makes the new timeline visible in the control file"},
@@ -212,7 +215,7 @@ func (a *Agent) Finished(now events.Instant, act Action, r events.Result, server
 	case act.Verb == Checkpoint && r.Outcome.OK():
 		c.settled = true
 	case act.Verb == Promote || act.Verb == Start:
-		c.settled = false
+		c.settled, c.gated = false, r.Outcome.OK()
 	case act.Verb == Mark && r.Outcome.OK():
 		c.mark = act.Group
 	case act.Verb == Kill && e != nil && r.Outcome.OK():

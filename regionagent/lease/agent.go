@@ -39,6 +39,7 @@ type cluster struct {
 	promise  events.Instant // own promise runs until then (G2)
 	grants   []grant        // answers by candidate, in the order of the acknowledged list
 	said     events.Epoch   // passive at this epoch was rightly said (A11)
+	gated    bool           // started or promoted by this process, so what keeps a later start read-only is in place
 	settled  bool           // the new timeline is visible in the control file
 	reported events.Report
 	wait     string // the row that holds it back, for status
