@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -316,11 +317,14 @@ func TestThreadsAreAllStopped(t *testing.T) {
 
 const spin = "spin-for-the-freezer-test"
 
+var spun atomic.Uint64
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == spin {
 		for range 4 {
 			go func() {
-				for {
+				for n := uint64(0); ; n++ { // never sleeps: the thread is on a core all the time
+					spun.Store(n)
 				}
 			}()
 		}

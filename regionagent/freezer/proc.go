@@ -35,7 +35,7 @@ func readProcess(path string) (Process, error) {
 	// pid (comm) state ppid ...: comm may hold spaces and parentheses, so split at the last one.
 	open, closing := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
 	if open < 0 || closing < open {
-		return Process{}, fmt.Errorf("read process: /proc/%s/stat is %q: want pid (comm) state ...", path, b)
+		return Process{}, fmt.Errorf("read process: /proc/%s/stat is %q: want pid (comm) state and more", path, b)
 	}
 	f := strings.Fields(string(b[closing+1:]))
 	if len(f) < 20 {

@@ -27,7 +27,6 @@ type ctl struct {
 	busy    bool // a batch waits for its answer: inputs queue
 	inbox   []fleet.Input
 	wakeSeq uint64
-	leaseSq events.Seq
 }
 
 func (w *World) addController(i int, region string) {

@@ -25,7 +25,6 @@ type host struct {
 	stopped at           // the agent process is paused until then
 	nonce   string
 	wakeSeq uint64
-	lanesIn [events.Lanes]uint64 // number of the publish in flight, for its deadline
 	full    uint64
 	delta   uint64
 	sick    map[events.Ref]at // since when an active with a right does not serve

@@ -22,7 +22,6 @@ type server struct {
 	upstream events.Ref
 	cut      bool
 	goodAt   at // when it last answered well
-	restarts int
 	exempt   at // a host pause: I1 is waived until then
 }
 
