@@ -54,13 +54,13 @@ func (a *app) diffCommand() *cobra.Command {
 
 func fileFlag(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVarP(file, "file", "f", "", "the fleet's file")
-	if err := cmd.MarkFlagRequired("file"); err != nil {
-		panic(err)
-	}
 }
 
 // withChanges reads the file before it reaches for the hub: what is wrong in it needs nobody else.
 func (a *app) withChanges(cmd *cobra.Command, file string, f func(context.Context, bus.Bus, *changes) error) error {
+	if file == "" {
+		return usage("which file? want -f FLEET.YAML")
+	}
 	want, err := config.LoadFleet(file)
 	if problems, ok := errors.AsType[config.Problems](err); ok {
 		return &failure{exitUsage, fmt.Errorf("%s can't be applied, nothing was written:\n%w", file, problems)}

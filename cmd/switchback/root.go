@@ -25,7 +25,7 @@ func (a *app) root() *cobra.Command {
 		Long: `Fails whole regions of PostgreSQL over to another, in seconds, without ever leaving two writable copies.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a rule, 4 not reachable.`,
-		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.begin() },
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -47,7 +47,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a rule, 4 not reachable.`,
 		{a.failoverCommand(), a.abortCommand()},
 		{a.armCommand(), a.disarmCommand(), a.approveCommand()},
 		{a.applyCommand(), a.diffCommand(), a.doctorCommand()},
-		{a.hubCommand(), a.controllerCommand(), a.agentCommand(), a.guardCommand(), a.simCommand(), a.versionCommand()},
+		{demoCommand(), a.hubCommand(), a.controllerCommand(), a.agentCommand(), a.guardCommand(), a.simCommand(), a.versionCommand()},
 	} {
 		for _, c := range cmds {
 			c.GroupID = stories[i].ID

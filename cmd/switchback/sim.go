@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,15 +110,20 @@ feed:
 	}
 	close(seeds)
 	running.Wait()
-	s.Seconds = time.Since(began).Seconds()
+	s.sum(time.Since(began))
+	return s, errors.Join(failed...)
+}
+
+// sum adds up once every seed has run.
+func (s *simulated) sum(took time.Duration) {
+	s.Seconds = took.Seconds()
 	s.PerSecond = float64(s.Seeds) / s.Seconds
 	for _, r := range decide.Rows() {
 		if s.Rows[r.ID] == 0 {
 			s.Missed = append(s.Missed, r.ID)
 		}
 	}
-	slices.SortFunc(s.Broken, func(x, y broken) int { return int(x.Seed) - int(y.Seed) })
-	return s, errors.Join(failed...)
+	slices.SortFunc(s.Broken, func(x, y broken) int { return cmp.Compare(x.Seed, y.Seed) })
 }
 
 func (s *simulated) add(r sim.Result) {

@@ -14,8 +14,10 @@ import (
 	"github.com/switchback-dr/switchback/pkg/client"
 )
 
-// watchEvery is how often --watch looks again.
-const watchEvery = time.Second
+const (
+	watchEvery = time.Second     // how often --watch looks again
+	watchLimit = 3 * time.Second // and how long it waits before it says that nobody answers
+)
 
 func (a *app) statusCommand() *cobra.Command {
 	var watch bool
@@ -29,7 +31,7 @@ func (a *app) statusCommand() *cobra.Command {
 			defer b.Close()
 			c := client.New(b)
 			if !watch {
-				return a.status(cmd.Context(), c, false)
+				return a.status(cmd.Context(), c, a.limit(answerLimit), false)
 			}
 			return a.watch(cmd.Context(), c)
 		},
@@ -43,7 +45,7 @@ func (a *app) watch(ctx context.Context, c *client.Client) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		if err := a.status(ctx, c, a.terminal); err != nil && ctx.Err() == nil {
+		if err := a.status(ctx, c, a.limit(watchLimit), a.terminal); err != nil && ctx.Err() == nil {
 			fmt.Fprintf(a.err, "%s  %s\n", a.now().Format(time.TimeOnly), plain(err.Error()))
 		}
 		select {
@@ -54,8 +56,8 @@ func (a *app) watch(ctx context.Context, c *client.Client) error {
 	}
 }
 
-func (a *app) status(ctx context.Context, c *client.Client, clear bool) error {
-	ctx, cancel := context.WithTimeout(ctx, a.limit(answerLimit))
+func (a *app) status(ctx context.Context, c *client.Client, limit time.Duration, clear bool) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var raw json.RawMessage
 	var s controller.Status
@@ -141,7 +143,7 @@ func (p *page) needs(s *controller.Status) {
 	case s.Unprotected > 0:
 		p.line("%d of %d groups unprotected: they have no healthy passive", s.Unprotected, s.Groups)
 	default:
-		p.line("%d groups, all protected", s.Groups)
+		p.line("%d groups; of those under care each has a healthy passive", s.Groups)
 	}
 	if len(s.Needs) == 0 {
 		return

@@ -96,7 +96,10 @@ func (c *Client) request(ctx context.Context, limit time.Duration, subject strin
 		case <-time.After(retryWait):
 		case <-ctx.Done():
 		}
-		if ctx.Err() != nil {
+		switch {
+		case errors.Is(ctx.Err(), context.Canceled):
+			return nil, fmt.Errorf("ask on %s: %w", subject, ctx.Err())
+		case ctx.Err() != nil:
 			return nil, fmt.Errorf("%w on %s: %w", ErrNoController, subject, err)
 		}
 	}
