@@ -47,7 +47,7 @@ const (
 	target     = 4 * time.Second  // what the fast profile aims at, from the fault to the first acknowledged write
 	followFor  = 30 * time.Second // how long a move may take before the demo gives up
 	afterwards = 2 * time.Second  // how long the writers go on once everything serves again
-	warmth     = 50               // acknowledged writes per group before the fault
+	warmth     = 200              // acknowledged writes per group before the fault
 )
 
 func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
@@ -171,7 +171,17 @@ func outcome(j stage.Judged) string {
 	if j.Both > 0 {
 		two = fmt.Sprintf("FOR %v, from %.2f s on", j.Both, j.BothAt.Seconds())
 	}
-	return fmt.Sprintf("lost %s of %s acknowledged writes; two writers at once: %s", thousands(len(j.Lost)), thousands(j.Acked), two)
+	cut := 0
+	for _, x := range j.Lost {
+		if x.Sent >= j.Fault && x.Writer == stage.West {
+			cut++
+		}
+	}
+	where := ""
+	if cut > 0 {
+		where = fmt.Sprintf(" (%s of them written inside %s after it was cut off)", thousands(cut), stage.West)
+	}
+	return fmt.Sprintf("lost %s of %s acknowledged writes%s; two writers at once: %s", thousands(len(j.Lost)), thousands(j.Acked), where, two)
 }
 
 func thousands(n int) string {
@@ -217,7 +227,7 @@ func (d *demo) judge(ctx context.Context, f fault) error {
 	var bad []string
 	for _, j := range all {
 		d.say("  %-10s %s", j.Group, outcome(j))
-		d.say("             first write acknowledged %.2f s after the fault (target %v), %s", j.Serving.Seconds(), target, lossLine(j))
+		d.say("             first write acknowledged %.2f s after the fault (target %v); %s", j.Serving.Seconds(), target, lossLine(j))
 		if f.name == isolate.name {
 			d.say("             inside the cut region: %s", lastLine(j))
 		}

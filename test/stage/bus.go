@@ -146,14 +146,18 @@ func tail(all []Event) string {
 // errNobody says that no hub server gave an answer.
 var errNobody = errors.New("no answer over any hub server")
 
-// Request sends a plain request over the first hub server that brings an answer within two seconds.
+// patience is how long Request waits for an answer over one hub server: one in three goes to a region that was just lost.
+const patience = 500 * time.Millisecond
+
+// Request sends a plain request over one hub server after the other until an answer comes. Ask with an id, or it may be done twice.
 func (b *Bus) Request(ctx context.Context, subject string, body []byte) ([]byte, error) {
 	last := errNobody
-	for _, c := range b.conns {
+	for i := range 2 * len(b.conns) {
+		c := b.conns[i%len(b.conns)]
 		if !c.IsConnected() {
 			continue
 		}
-		limited, cancel := context.WithTimeout(ctx, 2*time.Second)
+		limited, cancel := context.WithTimeout(ctx, patience*time.Duration(1+i/len(b.conns)*4))
 		m, err := c.RequestWithContext(limited, subject, body)
 		cancel()
 		if err == nil {

@@ -13,6 +13,11 @@ func (s *Stage) KillRegion(region string) error {
 	if err := kill(s.dir(region)); err != nil {
 		return fmt.Errorf("kill region: %w", err)
 	}
+	for _, p := range s.processes {
+		if p.region == region {
+			p.gone()
+		}
+	}
 	return nil
 }
 

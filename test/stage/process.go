@@ -2,7 +2,6 @@ package stage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -57,7 +56,7 @@ func (s *Stage) start(p *process) error {
 	go func(exited chan struct{}) {
 		err := cmd.Wait()
 		if end, openErr := os.OpenFile(p.log, os.O_APPEND|os.O_WRONLY, 0); openErr == nil {
-			fmt.Fprintf(end, "-- process %d ended: %v\n", cmd.Process.Pid, errors.Join(err, nil))
+			fmt.Fprintf(end, "-- process %d ended: %v\n", cmd.Process.Pid, err)
 			end.Close()
 		}
 		p.mu.Lock()
@@ -87,6 +86,16 @@ func (p *process) signal(sig syscall.Signal, wait bool) error {
 		}
 	}
 	return nil
+}
+
+// gone waits until a process that was killed is reaped.
+func (p *process) gone() {
+	p.mu.Lock()
+	cmd, exited := p.cmd, p.exited
+	p.mu.Unlock()
+	if cmd != nil {
+		<-exited
+	}
 }
 
 func (s *Stage) process(kind Kind, region string) (*process, error) {
