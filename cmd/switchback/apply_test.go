@@ -78,14 +78,20 @@ func TestApplyRemoves(t *testing.T) {
 	if g, _ := s.configured("billing"); g.Removed {
 		t.Fatal("removed although nobody confirmed it")
 	}
-	s.as(person{types: "billing\n"}, "apply", "-f", one).want(t, 0, "billing  removed", "orders  same")
+	renamed := fleetFile(t, strings.Replace(twoGroups, "billing:", "accounts:", 1))
+	s.as(person{types: "billing\n"}, "apply", "-f", renamed).want(t, 0, "billing  removed", "accounts  new", "orders  same")
+	_, gone := s.configured("billing")
+	if _, born := s.configured("accounts"); born < gone {
+		t.Errorf("its clusters were given away (revision %d) before they were let go (%d)", born, gone)
+	}
+	s.run("apply", "--yes", "-f", one).want(t, 0, "accounts  removed")
 	g, seq := s.configured("billing")
 	if !g.Removed || g.Primary.Cluster != "billing-a" {
 		t.Fatalf("want a tombstone that still says what it was: %+v", g)
 	}
 	r := s.run("apply", "-f", one)
 	r.want(t, 0)
-	if _, again := s.configured("billing"); again != seq || strings.Contains(r.out, "billing") {
+	if _, again := s.configured("billing"); again != seq || strings.Contains(r.out, "billing") || strings.Contains(r.out, "accounts") {
 		t.Fatalf("removed twice:\n%s", r.out)
 	}
 	s.run("apply", "-f", fleetFile(t, twoGroups)).want(t, 0, "billing  new")

@@ -157,6 +157,9 @@ func reach(ctx context.Context, o bus.Options, limit time.Duration) (*bus.NATS, 
 	}
 	_, why := b.Request(short, events.Prefix+"q.status", nil) // says whether it was refused or never reached
 	b.Close()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	var urls []string
 	for _, s := range o.Servers {
 		urls = append(urls, s.URL)

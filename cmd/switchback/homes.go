@@ -30,8 +30,8 @@ func (s *stored) checkHomes(ctx context.Context, b bus.Bus, want *config.Fleet) 
 			if err != nil {
 				return err
 			}
-			if r != nil && !sameHomes(r, &g) {
-				bad = append(bad, fmt.Errorf("groups.%s: it is under care with %v: its kind and its clusters can't change any more; a group of another name can have others", g.Group, old.Clusters()))
+			if r != nil && (old.Kind != g.Kind || !sameHomes(r, &g)) {
+				bad = append(bad, fmt.Errorf("groups.%s: it is under care as %s with %v: its kind, its clusters and their order stay as they are", g.Group, old.Kind, old.Clusters()))
 			}
 		}
 		for _, c := range g.Clusters() {

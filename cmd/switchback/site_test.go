@@ -96,10 +96,8 @@ func (s *testSite) asked() []events.Ask {
 
 // tell publishes a notice as the leader does.
 func (s *testSite) tell(id string, n events.Notice) {
-	env, err := events.Wrap(n, id, "switchback/controller/eu-north-1/c1", noon)
-	if err != nil {
-		s.t.Error(err)
-	}
+	env := mustWrap(s.t, n)
+	env.ID = id
 	if _, err := s.bus.Publish(s.t.Context(), bus.Out{Subject: events.SubjectEvent(n), Data: mustJSON(s.t, env)}); err != nil {
 		s.t.Error(err)
 	}
@@ -188,6 +186,14 @@ func mustJSON(t *testing.T, v any) []byte {
 		t.Error(err)
 	}
 	return b
+}
+
+func mustWrap(t *testing.T, n events.Notice) events.Envelope {
+	e, err := events.Wrap(n, "1", "switchback/controller/eu-north-1/c1", noon)
+	if err != nil {
+		t.Error(err)
+	}
+	return e
 }
 
 // eventually polls until f is true; what says what it waits for.

@@ -129,10 +129,9 @@ func (c *Client) Events(f func(Event)) (stop func(), err error) {
 	})
 }
 
-// readEvent leaves out what is kept for other readers on the same stream: answers, and copies of reports.
+// readEvent leaves out what is kept for other readers on the same stream: answers, which are no envelopes, and the copies that keep reports.
 func readEvent(m bus.Message) (e Event, ok bool) {
-	kind, _, _ := strings.Cut(strings.TrimPrefix(m.Subject, events.Prefix+"event."), ".")
-	if kind == "answer" || kind == "report" {
+	if strings.HasPrefix(m.Subject, events.SubjectOperation("")) {
 		return e, false
 	}
 	if json.Unmarshal(m.Data, &e.Envelope) != nil || e.SpecVersion == "" {

@@ -138,3 +138,28 @@ func TestFollow(t *testing.T) {
 		t.Errorf("history %+v, %v", es, err)
 	}
 }
+
+// An answer that it still runs is no end.
+func TestFollowByAsking(t *testing.T) {
+	t.Parallel()
+	c, b := twin(t)
+	f, err := c.Follow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Stop()
+	asked := 0
+	serve(t, b, events.Prefix+"q.report", func(bus.Message) any {
+		op := events.Operation{ID: "orders-8"}
+		if asked++; asked > 1 {
+			op.Ended = "done"
+		}
+		return map[string]any{"group": "orders", "operation": op}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ops, err := f.Until(ctx, []events.AnswerItem{{Group: "orders", Operation: "orders-8"}}, func(client.Event) {})
+	if err != nil || len(ops) != 1 || ops[0].Ended != "done" {
+		t.Errorf("%+v, %v", ops, err)
+	}
+}
