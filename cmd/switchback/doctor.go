@@ -156,7 +156,7 @@ func (d *diagnosis) streams(ctx context.Context, b *bus.NATS, servers int) {
 		short, cancel := context.WithTimeout(ctx, connectLimit)
 		err := b.Ensure(short, []events.Stream{s}, min(3, servers), true)
 		cancel()
-		keeps := "the newest of each subject, without limit of age"
+		keeps := fmt.Sprintf("the last %d of each subject, however old", s.PerSubject)
 		if s.MaxAge > 0 {
 			keeps = fmt.Sprintf("everything for %d days", int(s.MaxAge.Hours()/24))
 		}
@@ -199,7 +199,7 @@ func (d *diagnosis) controllers(ctx context.Context, c *client.Client) {
 		case r.Verdict != events.VerdictHealthy:
 			d.found("fail", "region "+r.Region, "%s: %s", r.Verdict, r.Why)
 		default:
-			d.found("ok", "region "+r.Region, "%s, %d of %d agents beat", r.Verdict, r.Fresh, r.Agents)
+			d.found("ok", "region "+r.Region, "%s: %s (agents: %d of %d beat)", r.Verdict, r.Why, r.Fresh, r.Agents)
 		}
 	}
 	if s.Unprotected > 0 {

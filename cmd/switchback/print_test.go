@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/switchback-dr/switchback/controller"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/test/sim"
@@ -41,6 +42,7 @@ func TestPrinters(t *testing.T) {
 		"group-unborn":   func(p *page) { p.group(&billing) },
 		"groups":         func(p *page) { p.groups([]fleet.GroupView{billing, orders}) },
 		"why":            func(p *page) { p.why("orders", ordersWhy()) },
+		"why-unjudged":   func(p *page) { p.why("eu-west-1", &controller.Why{Why: ": "}) },
 		"report":         func(p *page) { p.report(&op) },
 		"report-aborted": func(p *page) { p.report(&aborted) },
 		"answer-refused": func(p *page) { p.answer(lost) },

@@ -141,9 +141,9 @@ func (p *page) needs(s *controller.Status) {
 	case s.Groups == 0:
 		p.line("no groups yet: switchback apply -f fleet.yaml")
 	case s.Unprotected > 0:
-		p.line("%d of %d groups unprotected: they have no healthy passive", s.Unprotected, s.Groups)
+		p.line("groups: %d, of which %d unprotected: no healthy passive", s.Groups, s.Unprotected)
 	default:
-		p.line("%d groups; of those under care each has a healthy passive", s.Groups)
+		p.line("groups: %d; each one under care has a healthy passive", s.Groups)
 	}
 	if len(s.Needs) == 0 {
 		return

@@ -65,7 +65,11 @@ func about(group, region string) map[string]string {
 }
 
 func (p *page) why(name string, w *controller.Why) {
-	p.line("%s: %s (rule %s)", name, plain(w.Why), w.Rule)
+	if w.Rule == "" {
+		p.line("%s: not judged yet: the leader has only just heard of it", name)
+	} else {
+		p.line("%s: %s (rule %s)", name, plain(w.Why), w.Rule)
+	}
 	var rows [][]string
 	for _, f := range w.Facts {
 		blocks, old := "", ""
