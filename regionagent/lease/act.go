@@ -79,7 +79,9 @@ var rows = [...]row{
 		return f.passive() && f.c.server == events.ServerWritable && f.stop && f.c.busy == None
 	}, Stop,
 		"asked to stop cleanly"},
-	{"wait.planned-stop", func(f *facts) bool { return f.passive() && f.stop && f.c.busy == Stop }, None, "a clean stop is under way"},
+	{"wait.planned-stop", func(f *facts) bool {
+		return f.passive() && f.stop && (f.c.busy == Stop || f.c.busy != None && f.c.server == events.ServerWritable)
+	}, None, "a clean stop is under way, or what runs before it ends first"},
 	{"kill.passive-writable", func(f *facts) bool {
 		return f.passive() && f.mayWrite(f.e.Primary || f.c.rising)
 	}, Kill, "it must be passive and can write, or nobody can say that it can't"},

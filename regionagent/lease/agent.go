@@ -224,11 +224,24 @@ func (a *Agent) Lefts(now events.Instant) []Left {
 		l := Left{Cluster: c.ref.String(), Held: e == nil || e.Held() && !(e.Role == events.RolePassive && c.server.Stopped()) || c.rising}
 		if e != nil {
 			l.Exempt = e.Exempt()
-			l.Left = max(0, a.Right(now, c.ref).Sub(now))
+			l.Left = max(0, a.until(now, c, e).Sub(now))
 		}
 		ls = append(ls, l)
 	}
 	return ls
+}
+
+// until is when the guard must freeze a cluster: when its right is over. One that is stopped cleanly on command (A10, planned) is not active any more, but goes on
+// under the lanes it is still covered by, no longer than its step may take: frozen half-way it would have to be killed, and what it had not sent yet would be lost.
+func (a *Agent) until(now events.Instant, c *cluster, e *Entry) events.Instant {
+	f := a.facts(now, c)
+	if !f.passive() || !f.stop || a.foreign != "" {
+		return a.Right(now, c.ref)
+	}
+	if e.Step.Deadline == 0 {
+		return a.laneRight()
+	}
+	return min(a.laneRight(), c.taken.Add(e.Step.Deadline))
 }
 
 // settle derives everything that follows from the state: what each cluster needs, what is due on the lanes, what to ask and report.
