@@ -234,3 +234,17 @@ func (b *Bus) Ask(ctx context.Context, actor, verb, body string) (events.Answer,
 	}
 	return a, nil
 }
+
+// Send publishes a plain message over the first hub server that is connected: fire and forget.
+func (b *Bus) Send(subject string, body []byte) error {
+	last := errNobody
+	for _, c := range b.conns {
+		if !c.IsConnected() {
+			continue
+		}
+		if last = c.Publish(subject, body); last == nil {
+			return c.Flush()
+		}
+	}
+	return fmt.Errorf("send %s: %w", subject, last)
+}
