@@ -135,7 +135,8 @@ func (t *term) serve(ctx context.Context) (stop func(), err error) {
 	return stop, nil
 }
 
-// take takes one stored ask; it is acknowledged once its answer is on its way. A malformed one is refused as an event: nobody waits for its answer.
+// take takes one stored ask; it is acknowledged once its answer is stored: a leader that dies in between leaves it to the next one, whose answer is the same, for the
+// operation bears the ask's id. A malformed one is refused as an event: nobody waits for its answer.
 func (t *term) take(ctx context.Context, m bus.Message) error {
 	actor, verb, err := events.ParseOpSubject(m.Subject)
 	var a events.Ask
@@ -163,11 +164,25 @@ func (t *term) take(ctx context.Context, m bus.Message) error {
 		return ctx.Err()
 	}
 	select {
-	case <-reply:
-		return nil
+	case answer := <-reply:
+		return t.keep(ctx, answer)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// keep stores the answer to an ask, for whoever waits and whoever asks again.
+func (t *term) keep(ctx context.Context, a events.Answer) error {
+	data, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if _, err := t.c.bus.Publish(ctx, bus.Out{Subject: events.SubjectAnswer(idHash(a.ID)), Data: data}); err != nil {
+		return fmt.Errorf("keep answer: %w", err)
+	}
+	return nil
 }
 
 // decodeStored reads a stored ask: the request door stored it with the actor in it, a fire-and-forget one never may name one.

@@ -143,6 +143,10 @@ func (c *Controller) lead(ctx context.Context, n events.Seq) error {
 	return t.loop(ctx)
 }
 
+// hearFirst is how many beats a new leader listens before it takes asks: until then it would refuse them as blind, or for want of a candidate, for it has heard
+// from nobody yet. They are stored, and wait.
+const hearFirst = 3
+
 // loop is the one goroutine that decides and stores.
 func (t *term) loop(ctx context.Context) error {
 	c := t.c
@@ -150,6 +154,9 @@ func (t *term) loop(ctx context.Context) error {
 	defer wake.Stop()
 	show := time.NewTicker(time.Second)
 	defer show.Stop()
+	listen := time.NewTimer(hearFirst * c.d.Beat)
+	defer listen.Stop()
+	var asks chan ask // nil = not yet
 	for {
 		if err := t.renew(ctx); err != nil {
 			return err
@@ -163,7 +170,10 @@ func (t *term) loop(ctx context.Context) error {
 		case <-wake.C:
 		case <-show.C:
 			c.metrics.show(t.fleet.View(c.now()))
-		case a := <-t.asks:
+		case <-listen.C:
+			asks = t.asks
+			continue
+		case a := <-asks:
 			t.waiting[a.in.ID] = a.reply
 			in = a.in
 		case n := <-t.notices:
@@ -238,7 +248,6 @@ func (t *term) rest(ctx context.Context, eff fleet.Effects) {
 		t.teller.tell(n)
 	}
 	for _, a := range eff.Answers {
-		t.teller.answer(a)
 		if reply := t.waiting[a.ID]; reply != nil {
 			reply <- a
 			delete(t.waiting, a.ID)

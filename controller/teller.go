@@ -17,7 +17,7 @@ import (
 // tellQueue is how many notices may wait for a bus that does not take them; older ones are then dropped, logged and counted by their gap in the ids.
 const tellQueue = 8192
 
-// teller publishes notices and answers in order, beside the loop: an event stream without a leader delays no failover.
+// teller publishes notices in order, beside the loop: an event stream without a leader delays no failover.
 type teller struct {
 	c    *Controller
 	term events.Seq
@@ -51,16 +51,6 @@ func (t *teller) tell(n events.Notice) {
 	if n.Report != nil {
 		t.put(bus.Out{Subject: events.SubjectOperation(n.Report.ID), Data: data, ID: id + "-report"})
 	}
-}
-
-// answer keeps the answer to an ask, for whoever asks again.
-func (t *teller) answer(a events.Answer) {
-	data, err := json.Marshal(a)
-	if err != nil {
-		t.c.log.Error("answer can't be kept", telemetry.Err(err))
-		return
-	}
-	t.put(bus.Out{Subject: events.SubjectAnswer(idHash(a.ID)), Data: data})
 }
 
 func (t *teller) put(o bus.Out) {
