@@ -67,6 +67,7 @@ type cluster struct {
 	driver driver.Driver
 	work   chan lease.Action // one queue: the driver's verbs come one at a time
 	look   chan struct{}     // probe now
+	ended  atomic.Uint64     // actions that ended
 	last   events.ClusterHealth
 	sick   events.Instant // since when it does not serve although it is active and has the right, 0 = it serves
 	starts int            // local restarts since it was last well

@@ -124,20 +124,26 @@ func (a *agent) finished(ctx context.Context, c *cluster, act lease.Action, r ev
 	h := c.driver.Probe(short)
 	cancel()
 	a.post(ctx, func(now events.Instant) lease.Effects {
+		c.ended.Add(1)
 		a.seen(now, c, h)
 		return a.core.Finished(now, act, r, h.Server)
 	})
 }
 
-// probe looks at a cluster every Probe, and at once when asked.
+// probe looks at a cluster every Probe, and at once when asked. What it found while an action ended is dropped and looked for again: it may be of before.
 func (a *agent) probe(ctx context.Context, c *cluster) {
 	tick := time.NewTicker(a.d.Probe)
 	defer tick.Stop()
 	for {
 		short, cancel := context.WithTimeout(ctx, probeLimit)
+		ended := c.ended.Load()
 		h := c.driver.Probe(short)
 		cancel()
 		a.post(ctx, func(now events.Instant) lease.Effects {
+			if c.ended.Load() != ended {
+				a.probeNow(c.ref)
+				return a.core.Tick(now)
+			}
 			a.seen(now, c, h)
 			return a.core.Observed(now, h)
 		})
