@@ -31,11 +31,13 @@ func RunGuard(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 	a := &agent{cfg: cfg, ref: events.AgentRef{Region: cfg.Region, Agent: cfg.Name}, d: d, log: log}
 	dm := postgres.NewMetrics(scoped)
 	var cs []guard.Cluster
-	for i, c := range cfg.Clusters {
-		if err := a.addCluster(c, dm); err != nil {
-			return err
+	for _, c := range cfg.Clusters {
+		if err := a.addCluster(c, dm); err != nil { // the others must be guarded all the same; this one's agent refuses to start
+			log.Error("cluster can't be guarded", "cluster", c.Name, telemetry.Err(err))
 		}
-		cs = append(cs, guard.Cluster{Cluster: a.clusters[i].ref.String(), Tree: a.clusters[i].driver.Tree()})
+	}
+	for _, c := range a.clusters {
+		cs = append(cs, guard.Cluster{Cluster: c.ref.String(), Tree: c.driver.Tree()})
 	}
 	a.closeDrivers() // only where to find the processes was wanted
 	return guard.Run(ctx, guard.Config{
@@ -43,4 +45,3 @@ func RunGuard(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 		Held: func() ([]lease.Guarded, error) { return guard.ReadHeld(cfg.Ledger(), cs) },
 	})
 }
-

@@ -32,6 +32,8 @@ var moves = [...]row{
 	// What operators ask.
 	{"ask.known", "any", "the running or last operation has this ask's id", func(f *Facts) bool { return f.Ask != nil && f.Record.Op != nil && f.Record.Op.Ask == f.Ask.ID },
 		func(f *Facts, o *Outcome) { o.answer(f, true, f.Record.Op.ID) }, "this ask is operation {op} already"},
+	{"ask.dry-run", "any", "abort, arm or disarm, dry run", func(f *Facts) bool { return f.Ask != nil && f.Ask.DryRun && f.Ask.Verb != events.AskFailover },
+		func(f *Facts, o *Outcome) { o.answer(f, true, "") }, "would {verb} {group} if it can be done then: nothing was done"},
 	{"ask.disarm", "any", "disarm", asks(events.AskDisarm), disarm, "{actor} disarmed {group}: {reason}"},
 	{"ask.arm", "any", "arm", asks(events.AskArm), disarm, "{actor} armed {group}"},
 	{"ask.abort", "any", "abort, before the promotion is recorded", func(f *Facts) bool { return asks(events.AskAbort)(f) && f.Record.Phase != events.PhaseActive },

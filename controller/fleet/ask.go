@@ -138,6 +138,31 @@ func (f *Fleet) throw(in AskSeen, ans *events.Answer, eff *Effects) []unit {
 	return []unit{{writes: []Write{{events.SubjectAutomation, next, &last}}, auto: true}}
 }
 
+// expire takes an approval back once its region is well again: it was for one outage.
+func (f *Fleet) expire(eff *Effects) []unit {
+	next := events.Automation{Disarmed: f.automation.Disarmed, Regions: map[string]events.RegionAutomation{}}
+	var expired []string
+	for _, name := range f.regions.keys {
+		a, ok := f.automation.Regions[name]
+		if ok && a.Approved != "" && f.regions.get(name).judged.Verdict == events.VerdictHealthy {
+			a.Approved = ""
+			expired = append(expired, name)
+		}
+		if ok {
+			next.Regions[name] = a
+		}
+	}
+	if len(expired) == 0 {
+		return nil
+	}
+	f.automation = next
+	for _, name := range expired {
+		eff.Tell = append(eff.Tell, events.Notice{Type: events.NoticeAutomation, Region: name, By: "automation", Rule: "approval.expired", Why: name + " is well again: its approval has ended"})
+	}
+	last := f.autoSeq
+	return []unit{{writes: []Write{{events.SubjectAutomation, next, &last}}, auto: true}}
+}
+
 func (g *group) answered(a *events.AnswerItem) { g.answer = a }
 
 // near suggests what may have been meant.

@@ -62,15 +62,15 @@ func (w *World) check() {
 	for i := range w.shape.Groups {
 		g := &w.shape.Groups[i]
 		var writer *server
+		r := w.seen.records[g.Group]
 		for _, s := range w.servers {
 			if s.cfg.Group != g.Group || !s.writable() || w.now < s.exempt {
 				continue
 			}
-			if writer != nil {
+			if writer != nil && (r == nil || !w.waived(r)) {
 				w.fail("I1", "%s and %s of %s can both acknowledge a write", writer.ref, s.ref, g.Group)
 			}
 			writer = s
-			r := w.seen.records[g.Group]
 			if r == nil || w.waived(r) {
 				continue
 			}
