@@ -164,6 +164,7 @@ func handle(ctx context.Context, gone <-chan struct{}, m jetstream.Msg, seq even
 		case <-gone:
 			return fmt.Errorf("the connection dropped while message %d was refused: %w", seq, err)
 		case <-ctx.Done():
+			_ = m.Nak() // the next reader, which may be there already, gets it at once instead of after ackWait
 			return ctx.Err()
 		}
 	}
