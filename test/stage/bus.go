@@ -195,17 +195,34 @@ func (b *Bus) Status(ctx context.Context) (controller.Status, error) {
 	return st, err
 }
 
-// StreamLeader names the hub server that leads a stream.
+// StreamLeader names the region whose hub server leads a stream. It is an error if a server of it is away or behind.
 func (b *Bus) StreamLeader(ctx context.Context, stream string) (string, error) {
 	data, err := b.Request(ctx, "$JS.API.STREAM.INFO."+stream, nil)
 	if err != nil {
 		return "", err
 	}
-	var info struct{ Cluster struct{ Leader string } }
+	var info struct {
+		Cluster struct {
+			Leader   string
+			Replicas []struct {
+				Name             string
+				Current, Offline bool
+			}
+		}
+	}
 	if err := json.Unmarshal(data, &info); err != nil {
 		return "", fmt.Errorf("look at stream %s: %w", stream, err)
 	}
-	return info.Cluster.Leader, nil
+	for _, r := range info.Cluster.Replicas {
+		if !r.Current || r.Offline {
+			return "", fmt.Errorf("stream %s: %s is away or behind", stream, r.Name)
+		}
+	}
+	region, ok := strings.CutPrefix(info.Cluster.Leader, "hub-")
+	if !ok {
+		return "", fmt.Errorf("stream %s has no leader", stream)
+	}
+	return region, nil
 }
 
 // Groups are all groups as the leader shows them.

@@ -213,8 +213,8 @@ func (s *Stage) WaitLeader(region string, limit time.Duration) error {
 		if err == nil {
 			for _, stream := range events.Streams() {
 				at, look := s.bus.StreamLeader(ctx, stream.Name)
-				if look == nil && at != "hub-"+region {
-					look = fmt.Errorf("stream %s is led by %q, want hub-%s", stream.Name, at, region)
+				if look == nil && at != region {
+					look = fmt.Errorf("stream %s is led from %s, want %s", stream.Name, at, region)
 				}
 				err = errors.Join(err, look)
 			}
@@ -245,6 +245,18 @@ func (s *Stage) WaitProtected(limit time.Duration) error {
 			return fmt.Errorf("not under care and protected: %s", strings.Join(missing, ", "))
 		}
 		return nil
+	})
+}
+
+// WaitWhole waits until somebody leads and every stream has all of its servers, whoever leads them.
+func (s *Stage) WaitWhole(limit time.Duration) error {
+	return until(s.ctx, limit, func(ctx context.Context) error {
+		_, err := s.bus.Status(ctx)
+		for _, stream := range events.Streams() {
+			_, look := s.bus.StreamLeader(ctx, stream.Name)
+			err = errors.Join(err, look)
+		}
+		return err
 	})
 }
 
