@@ -96,6 +96,9 @@ func (h *hub) commit(c *ctl, out []bus.Out) (events.Seq, error) {
 		}
 	}
 	h.deliver(h.leader)
+	if h.w.stored != nil {
+		h.w.stored()
+	}
 	return seq, nil
 }
 

@@ -72,7 +72,8 @@ type World struct {
 	answers []events.Answer
 	nonces  int
 	asks    int
-	faulty  bool // faults may happen
+	faulty  bool   // faults may happen
+	stored  func() // called at each batch stored; nil = nobody cares
 }
 
 // Violation is a broken invariant.

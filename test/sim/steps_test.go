@@ -1,0 +1,75 @@
+package sim
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+// failoverSteps is how many batches a failover stores: intent, proof, promotion, end. A step that is never reached fails the test.
+const failoverSteps = 4
+
+// TestKilledAtEachStep kills the leader, and separately the hub server that leads the state stream, at each write of a failover, before its answer is on its
+// way: it only delays it.
+func TestKilledAtEachStep(t *testing.T) {
+	t.Parallel()
+	kills := map[string]func(w *World){
+		"controller": func(w *World) {
+			for _, c := range w.ctls {
+				if c.fleet != nil {
+					c.kill()
+					w.in(3*time.Second, c.start)
+				}
+			}
+		},
+		"hub server": func(w *World) { w.hubDown(w.hub.leader, 4*time.Second) },
+		"agent of the target": func(w *World) {
+			h := w.hostIn("r2")
+			h.killAgent()
+			w.in(time.Second, h.startAgent)
+		},
+	}
+	for who, kill := range kills {
+		for step := 1; step <= failoverSteps; step++ {
+			for cause, fault := range map[string]func(w *World){
+				"region": func(w *World) { w.regionDies("r1", time.Hour) },
+				"asked": func(w *World) {
+					w.Ask(events.Ask{Verb: events.AskFailover, Group: "g1", Reason: "steps", To: "r2/g1-b"})
+				},
+			} {
+				t.Run(fmt.Sprintf("%s/%s/%d", cause, who, step), func(t *testing.T) {
+					t.Parallel()
+					shape := Random()
+					shape.Quiet, shape.Groups = true, shape.Groups[:1]
+					w, err := New(shape, uint64(step), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					w.Run(6 * time.Second)
+					writes := 0
+					w.stored = func() {
+						if writes++; writes == step {
+							kill(w)
+						}
+					}
+					fault(w)
+					w.Run(w.now + 60*time.Second)
+					w.stored = nil
+					if w.bad != nil {
+						t.Fatal(w.bad)
+					}
+					if writes < step {
+						t.Fatalf("only %d writes: step %d was never reached", writes, step)
+					}
+					r := w.seen.records["g1"]
+					act := w.server(r.Active)
+					if r.Phase != events.PhaseActive || !act.writable() || r.Active.Region == "r1" {
+						t.Fatalf("after a minute: %s at epoch %d, active %s (%s), op %+v", r.Phase, r.Epoch, r.Active, act.state, r.Op)
+					}
+				})
+			}
+		}
+	}
+}
