@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that PostgreSQL's programs are here: tests and the demo run real servers. It says what it does, and does nothing if they are.
+# Makes sure that PostgreSQL's programs and iproute2's ip are here: tests and the demo run real servers, in regions with a network of their own. It says what it does, and
+# does nothing if they are.
 # It needs root, or a user who may sudo, only if it has to install. It leaves no server running and no cluster made.
 set -euo pipefail
 
@@ -11,28 +12,28 @@ found() {
   command -v postgres >/dev/null && command -v initdb >/dev/null && command -v pg_basebackup >/dev/null
 }
 
-found && exit 0
+found && command -v ip >/dev/null && exit 0
 
 as_root=()
 if [[ $(id -u) != 0 ]]; then
-  command -v sudo >/dev/null || { echo "need.sh: PostgreSQL is missing, and neither root nor sudo is here: install postgresql (15 or newer)" >&2; exit 1; }
+  command -v sudo >/dev/null || { echo "need.sh: PostgreSQL or iproute2 is missing, and neither root nor sudo is here: install postgresql (15 or newer) and iproute2" >&2; exit 1; }
   as_root=(sudo)
 fi
 
 if command -v apt-get >/dev/null; then
-  echo "need.sh: PostgreSQL is missing: installing postgresql with apt-get, without its default server"
+  echo "need.sh: PostgreSQL or iproute2 is missing: installing postgresql and iproute2 with apt-get, without a default server"
   # Debian makes a cluster and starts it unless told otherwise; the drop-in that tells it goes away again.
   drop=/etc/postgresql-common/createcluster.d/switchback-need.conf
   trap '"${as_root[@]}" rm -f "$drop"' EXIT
   "${as_root[@]}" mkdir -p "$(dirname "$drop")"
   echo 'create_main_cluster = false' | "${as_root[@]}" tee "$drop" >/dev/null
   "${as_root[@]}" apt-get update -q
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql iproute2
 elif command -v dnf >/dev/null; then
-  echo "need.sh: PostgreSQL is missing: installing postgresql-server with dnf"
-  "${as_root[@]}" dnf install -y postgresql-server postgresql
+  echo "need.sh: PostgreSQL or iproute2 is missing: installing postgresql-server and iproute with dnf"
+  "${as_root[@]}" dnf install -y postgresql-server postgresql iproute
 else
-  echo "need.sh: PostgreSQL is missing, and neither apt-get nor dnf is here: install postgresql (15 or newer)" >&2
+  echo "need.sh: PostgreSQL or iproute2 is missing, and neither apt-get nor dnf is here: install postgresql (15 or newer) and iproute2" >&2
   exit 1
 fi
 

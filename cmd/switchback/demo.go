@@ -71,6 +71,10 @@ func (d *demo) round(ctx context.Context, f fault) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.stage.Close()) }()
+	if why := d.stage.CanIsolate(); why != nil && f.name == isolate.name {
+		d.say("NOT SHOWN: %s: %v", f.name, why)
+		return nil
+	}
 	if err := d.warm(ctx); err != nil {
 		return err
 	}
@@ -122,6 +126,10 @@ func (d *demo) talk(ctx context.Context, in *bufio.Scanner) (err error) {
 				continue
 			}
 			f := map[string]fault{outage.name: outage, isolate.name: isolate}[words[0]]
+			if why := d.stage.CanIsolate(); why != nil && f.name == isolate.name {
+				d.say("%v", why)
+				continue
+			}
 			if err := d.warm(ctx); err != nil {
 				return err
 			}

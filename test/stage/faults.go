@@ -33,7 +33,11 @@ func (s *Stage) StartRegion(region string) error {
 	return nil
 }
 
-// Isolate cuts a region off from every other and from the outside, both ways, without an error anywhere: packets vanish. Inside it everything lives on.
+// CanIsolate is nil, or ErrNoIsolation with the reason.
+func (s *Stage) CanIsolate() error { return s.net.shared }
+
+// Isolate cuts a region off from every other and from the outside, both ways, without an error anywhere: packets vanish. Inside it everything lives on. ErrNoIsolation: this
+// machine can't.
 func (s *Stage) Isolate(region string) error { return s.net.isolate(region) }
 
 // Heal ends Isolate.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,29 +17,33 @@ import (
 // Outside is where clients are that live in no region: its own place in the network.
 const Outside = ""
 
-// ErrNoNetwork says that this machine lets us make no network namespaces, so regions can't be cut off from each other.
-var ErrNoNetwork = errors.New("no network namespaces here")
+// ErrNoIsolation says that this machine lets us make no network namespaces, so regions can't be cut off from each other.
+var ErrNoIsolation = errors.New("regions can't be cut off from each other here")
 
 // network is one namespace per region and one outside, joined by a bridge that lives in the outside one. Namespaces have no names: they live as long as a
-// process in them or this one, so nothing of them can be left behind, and the host's own interfaces are never touched.
+// process in them or this one, so nothing of them can be left behind, and the host's own interfaces are never touched. Where the machine allows none, every
+// region has a loopback address of its own instead, and can be killed but not cut off.
 type network struct {
 	spaces map[string]*os.File
-	order  []string // of regions; the first has address 10.77.0.1
+	order  []string // of regions; the first has the address prefix + "1"
+	prefix string
+	lock   net.Listener // loopback: keeps the prefix from every other stage of this host
+	shared error        // loopback: why there are no namespaces
 }
 
-const outsideAddress = "10.77.0.100"
+const outsideHost = "100"
 
 // makeNetwork makes the namespaces of the regions and joins them.
 func makeNetwork(regions []string) (*network, error) {
+	n := &network{spaces: map[string]*os.File{}, order: regions, prefix: "10.77.0."}
 	if _, err := exec.LookPath("ip"); err != nil {
-		return nil, fmt.Errorf("%w: the program ip is missing (package iproute2): %w", ErrNoNetwork, err)
+		return loopback(regions, fmt.Errorf("the program ip is missing (package iproute2): %w", err))
 	}
-	n := &network{spaces: map[string]*os.File{}, order: regions}
 	for _, r := range append([]string{Outside}, regions...) {
 		f, err := newSpace()
 		if err != nil {
 			n.close()
-			return nil, fmt.Errorf("%w: %w (root, or a user who may make user namespaces, can)", ErrNoNetwork, err)
+			return loopback(regions, fmt.Errorf("%w (root, or a user who may make user namespaces, can)", err))
 		}
 		n.spaces[r] = f
 	}
@@ -49,9 +54,22 @@ func makeNetwork(regions []string) (*network, error) {
 	return n, nil
 }
 
+// loopback reserves addresses 127.77.N.x for the regions.
+func loopback(regions []string, why error) (*network, error) {
+	n := &network{order: regions, shared: fmt.Errorf("%w: %w", ErrNoIsolation, why)}
+	for i := range 250 {
+		l, err := net.Listen("unix", fmt.Sprintf("@switchback-stage-%d", i))
+		if err == nil {
+			n.lock, n.prefix = l, fmt.Sprintf("127.77.%d.", i)
+			return n, nil
+		}
+	}
+	return nil, errors.New("every network from 127.77.0 to 127.77.249 is taken by another stage")
+}
+
 // join lays a cable from every region to the bridge.
 func (n *network) join() error {
-	err := n.ip(Outside, "link set lo up", "link add bridge type bridge", "addr add "+outsideAddress+"/24 dev bridge", "link set bridge up")
+	err := n.ip(Outside, "link set lo up", "link add bridge type bridge", "addr add "+n.address(Outside)+"/24 dev bridge", "link set bridge up")
 	for _, r := range n.order {
 		if err != nil {
 			return err
@@ -70,26 +88,32 @@ func (n *network) join() error {
 
 // port names the bridge's end of a region's cable.
 func (n *network) port(region string) string {
-	return "port" + strings.TrimPrefix(n.address(region), "10.77.0.")
+	return "port" + strings.TrimPrefix(n.address(region), n.prefix)
 }
 
 // address is a region's; Outside has its own.
 func (n *network) address(region string) string {
 	for i, r := range n.order {
 		if r == region {
-			return fmt.Sprintf("10.77.0.%d", i+1)
+			return n.prefix + strconv.Itoa(i+1)
 		}
 	}
-	return outsideAddress
+	return n.prefix + outsideHost
 }
 
 // isolate unplugs a region's cable from the bridge: what is sent vanishes without an error, as in a real partition.
 func (n *network) isolate(region string) error {
+	if n.shared != nil {
+		return n.shared
+	}
 	return n.ip(Outside, "link set "+n.port(region)+" nomaster")
 }
 
 // heal plugs it in again.
 func (n *network) heal(region string) error {
+	if n.shared != nil {
+		return n.shared
+	}
 	return n.ip(Outside, "link set "+n.port(region)+" master bridge")
 }
 
@@ -137,6 +161,9 @@ func (n *network) dial(place string) func(context.Context, string, string) (net.
 
 // in runs f on a thread that is in the place's namespace; a socket or process made there stays there.
 func (n *network) in(place string, f func() error) error {
+	if n.shared != nil {
+		return f()
+	}
 	space := n.spaces[place]
 	if space == nil {
 		return fmt.Errorf("no place %q in this network", place)
@@ -185,5 +212,8 @@ func onThread(f func() error) error {
 func (n *network) close() {
 	for _, f := range n.spaces {
 		f.Close()
+	}
+	if n.lock != nil {
+		n.lock.Close()
 	}
 }

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"testing"
@@ -14,9 +15,9 @@ func TestMain(m *testing.M) {
 }
 
 // bare builds servers and network only.
-func bare(t *testing.T, groups int) *Stage {
+func bare(t *testing.T, shared bool) *Stage {
 	t.Helper()
-	s, err := Build(t.Context(), Options{Groups: Groups(groups), Bare: true})
+	s, err := Build(t.Context(), Options{Groups: Groups(1), Bare: true, Shared: shared})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,8 @@ func acked(log []Write, writer, region string, since Instant) (n int) {
 // TestIsolation cuts the home region off: its inside writer goes on, the outside one can't reach it, and a connection from it meets silence.
 func TestIsolation(t *testing.T) {
 	t.Parallel()
-	s := bare(t, 1)
+	s := bare(t, false)
+	isolates(t, s)
 	w, err := s.StartWriters()
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +100,8 @@ func TestIsolation(t *testing.T) {
 // TestAuditFindsTwoWriters promotes the standby while the home region is only cut off: the audit has to see both the loss and the two writers.
 func TestAuditFindsTwoWriters(t *testing.T) {
 	t.Parallel()
-	s := bare(t, 1)
+	s := bare(t, false)
+	isolates(t, s)
 	g := s.Groups()[0]
 	w, err := s.StartWriters()
 	if err != nil {
@@ -134,5 +137,37 @@ func TestAuditFindsTwoWriters(t *testing.T) {
 	if a.Both <= 0 || len(a.Lost) < 10 || a.OldOnly < len(a.Lost) || a.Serving <= 0 || a.LastOld <= 0 || len(a.Missing) != 0 {
 		t.Errorf("the audit missed it: both %v from %v, lost %d of %d, old only %d, serving %v, last old %v, missing %d",
 			a.Both, a.BothAt, len(a.Lost), a.Acked, a.OldOnly, a.Serving, a.LastOld, len(a.Missing))
+	}
+}
+
+func isolates(t *testing.T, s *Stage) {
+	t.Helper()
+	if err := s.CanIsolate(); err != nil {
+		t.Skipf("NOT TESTED: %v", err)
+	}
+}
+
+// TestSharedNetwork is what is left on a machine without namespaces: regions that can be killed, but not cut off.
+func TestSharedNetwork(t *testing.T) {
+	t.Parallel()
+	a, b := bare(t, true), bare(t, true)
+	if a.net.prefix == b.net.prefix {
+		t.Fatalf("two stages share %s", a.net.prefix)
+	}
+	w, err := a.StartWriters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "both writers write", func() bool {
+		return acked(w.Log(), West, West, 0) > 5 && acked(w.Log(), "outside", West, 0) > 5
+	})
+	if err := a.Isolate(West); !errors.Is(err, ErrNoIsolation) {
+		t.Errorf("isolate: %v, want ErrNoIsolation", err)
+	}
+	if err := a.KillRegion(West); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Server(b.Groups()[0].Primary()).Control("status"); err != nil {
+		t.Errorf("killing a region of one stage hit another: %v", err)
 	}
 }
