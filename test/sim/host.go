@@ -142,6 +142,9 @@ func (h *host) alive(life int, f func()) {
 
 // step hands one input to the core and carries its effects out, in order.
 func (h *host) step(f func(now events.Instant) lease.Effects) {
+	if h.agent == nil {
+		return // it crashed while an earlier input of the same instant was carried out
+	}
 	eff := f(h.clock())
 	life := h.life
 	if eff.Save {
