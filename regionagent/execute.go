@@ -122,6 +122,10 @@ func (a *agent) execute(ctx context.Context, c *cluster) {
 func (a *agent) finished(ctx context.Context, c *cluster, act lease.Action, r events.Result) {
 	short, cancel := context.WithTimeout(ctx, probeLimit)
 	h := c.driver.Probe(short)
+	for act.Verb == lease.Stop && r.Outcome.OK() && !h.Server.Stopped() && short.Err() == nil {
+		time.Sleep(5 * time.Millisecond) // its shutdown is on disk, and its last process on the way out: nothing to kill
+		h = c.driver.Probe(short)
+	}
 	cancel()
 	a.post(ctx, func(now events.Instant) lease.Effects {
 		c.ended.Add(1)

@@ -100,16 +100,17 @@ func (p *play) strike(g stage.Group, b blow, id string) {
 	p.do(p.WaitWhole(serveLimit))
 }
 
-// insist asks until there is an answer: the same id is never done twice.
+// insist asks until there is an answer: the same id is never done twice. Refused, as may be while an agent has not been heard again, it asks anew.
 func (p *play) insist(g stage.Group, id string) error {
 	deadline := time.Now().Add(serveLimit)
-	for {
-		a, err := p.Bus().Ask(p.t.Context(), "alice", "failover", `{"id":"`+id+`","group":"`+g.Name+`","reason":"struck"}`)
-		if err == nil && len(a.Items) == 1 {
-			if !a.Accepted {
-				return fmt.Errorf("%s: refused: %+v", g.Name, a)
-			}
+	for n := 0; ; {
+		a, err := p.Bus().Ask(p.t.Context(), "alice", "failover", fmt.Sprintf(`{"id":"%s-%d","group":"%s","reason":"struck"}`, id, n, g.Name))
+		if err == nil && a.Accepted {
 			return nil
+		}
+		if err == nil && len(a.Items) == 1 {
+			p.t.Logf("%s: refused, asking anew: %s", g.Name, a.Why)
+			n++
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s: no answer to %s: %+v %w", g.Name, id, a, errors.Join(err, errNotYet))
