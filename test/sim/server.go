@@ -21,7 +21,6 @@ type server struct {
 	timeline uint32
 	upstream events.Ref
 	cut      bool
-	goodAt   at // when it last answered well
 	exempt   at // a host pause: I1 is waived until then
 }
 
