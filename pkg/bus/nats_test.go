@@ -268,6 +268,34 @@ func TestSilentServerIsNotPreferred(t *testing.T) {
 	lastIs(t, b, n.rec, "three")
 }
 
+// A door that is closed while one of its connections is down must not open again with that connection.
+func TestClosedDoorStaysClosed(t *testing.T) {
+	h := realHub(t)
+	p := h.Proxy(t, 0)
+	b, asker := h.Connect(t, func(o *bus.Options) { o.Servers[0] = p.Server() }), h.Connect(t)
+	n := own()
+	asked := events.SubjectDo("me", n.id)
+	stop, err := b.Serve(bus.Service{Name: "switchback", Version: "1.0.0", Description: "door"}, asked, func(bus.Message) []byte { return text("open") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the door is open", func() bool { _, err := asker.Request(soon(t), asked, nil); return err == nil })
+	p.Gates(false, false)
+	eventually(t, "the connection is down", func() bool { return !b.Regions()[bustest.Regions[0]] })
+	stop()
+	p.Gates(true, true)
+	eventually(t, "the connection is up", func() bool { return b.Regions()[bustest.Regions[0]] })
+	closed := 0
+	eventually(t, "the door is closed for good", func() bool {
+		if _, err := asker.Request(brief(t), asked, nil); errors.Is(err, bus.ErrUnavailable) {
+			closed++
+		} else {
+			closed = 0
+		}
+		return closed == 100
+	})
+}
+
 func TestPreferLeader(t *testing.T) {
 	h := realHub(t)
 	b := h.Connect(t)

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -24,10 +25,10 @@ func (n *NATS) Serve(s Service, pattern string, f func(Message) []byte) (stop fu
 			}
 		}()
 	})
-	var services []micro.Service
+	var services []micro.Service // in the order of the connections
 	stop = func() {
-		for _, x := range services {
-			go func() { _ = x.Stop() }() // may block in the lock of a dead connection
+		for i, x := range services {
+			go n.conns[i].shut(x)
 		}
 	}
 	for _, c := range n.conns {
@@ -54,4 +55,20 @@ func addService(nc *nats.Conn, s Service, pattern string, h micro.Handler) (micr
 		return nil, err
 	}
 	return x, nil
+}
+
+// shut stops a service once its connection is up: stopped while it is down, nats.go forgets it and subscribes anew with the connection, and a share of all requests
+// would go to a door behind which nobody is any more.
+func (c *conn) shut(x micro.Service) {
+	for !c.isUp() && !c.closed() {
+		time.Sleep(retryWait)
+	}
+	_ = x.Stop()
+}
+
+func (c *conn) closed() bool {
+	c.mu.Lock()
+	nc := c.nc
+	c.mu.Unlock()
+	return nc.IsClosed()
 }
