@@ -168,12 +168,18 @@ func (t *term) loop(ctx context.Context) error {
 		case in = <-t.back:
 		case in = <-t.in:
 		case <-wake.C:
+			if err := t.catchUp(ctx); err != nil {
+				return err
+			}
 		case <-show.C:
 			c.metrics.show(t.fleet.View(c.now()))
 		case <-listen.C:
 			asks = t.asks
 			continue
 		case a := <-asks:
+			if err := t.catchUp(ctx); err != nil {
+				return err
+			}
 			t.waiting[a.in.ID] = a.reply
 			in = a.in
 		case n := <-t.notices:
@@ -189,6 +195,16 @@ func (t *term) loop(ctx context.Context) error {
 		}
 		wake.Reset(max(time.Duration(min(next, t.renewAt)-c.boot()), 0))
 	}
+}
+
+// catchUp takes in what came while the loop waited for the journal, before anything is judged by its absence: the beats are there, only not read.
+func (t *term) catchUp(ctx context.Context) error {
+	for range len(t.in) {
+		if _, err := t.apply(ctx, <-t.in); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // renew prolongs the term every TTL/3; past its trust nothing is decided.
