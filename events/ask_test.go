@@ -29,6 +29,9 @@ func TestDecodeAsk(t *testing.T) {
 		"nothing named":         {"failover", `{}`, Ask{}, "neither group nor region"},
 		"both named":            {"failover", `{"group":"orders","region":"eu"}`, Ask{}, "want one of them"},
 		"bad group":             {"failover", `{"group":"Orders"}`, Ask{}, "position 1"},
+		"a cluster":             {"restart", `{"cluster":"eu/a"}`, Ask{Verb: "restart", Actor: "ann", Cluster: "eu/a"}, ""},
+		"no cluster":            {"restart", `{"group":"orders"}`, Ask{}, `restart names group "orders": it is not about a group`},
+		"too long":              {"maintenance", `{"cluster":"eu/a","for":"200h"}`, Ask{}, "want 0 (it ends now) to"},
 		"bad target":            {"failover", `{"group":"orders","to":"eu"}`, Ask{}, "want region/cluster"},
 		"no reason":             {"failover", `{"group":"orders","unfenced":true}`, Ask{}, "gives no reason"},
 		"a reason":              {"failover", `{"group":"orders","unfenced":true,"reason":"fire"}`, Ask{Verb: "failover", Actor: "ann", Group: "orders", Unfenced: true, Reason: "fire"}, ""},
@@ -48,9 +51,13 @@ func TestDecodeAsk(t *testing.T) {
 
 func TestEveryVerbIsTaken(t *testing.T) {
 	t.Parallel()
-	for _, v := range AskVerbs {
-		if _, err := DecodeAsk("ann", v, []byte(`{"group":"orders"}`)); err != nil {
-			t.Errorf("%s: %v", v, err)
+	for _, v := range askVerbs {
+		body := `{"group":"orders"}`
+		if v.about&aboutGroup == 0 {
+			body = `{"cluster":"eu/orders-a"}`
+		}
+		if _, err := DecodeAsk("ann", v.verb, []byte(body)); err != nil {
+			t.Errorf("%s: %v", v.verb, err)
 		}
 	}
 }

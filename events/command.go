@@ -26,6 +26,7 @@ type Set struct {
 	Candidates []Candidate `json:"candidates"`
 	Mode       Mode        `json:"mode"`
 	Isolation  Isolation   `json:"isolation,omitempty"`
+	Peers      []string    `json:"peers,omitempty"` // names of the group's other clusters, which may follow this one
 	Step       *Step       `json:"step,omitempty"`
 	Term       Seq         `json:"term"` // the leader's, for the audit; safety never depends on it
 }
@@ -42,6 +43,9 @@ const (
 	VerbCut        Verb = "cut"        // cut the WAL receiver so that the LSN stands still; the answer carries it
 	VerbCheckpoint Verb = "checkpoint" // force one; also makes the new timeline visible in the control file
 	VerbFollow     Verb = "follow"     // undo a cut, or follow another upstream
+	VerbRestore    Verb = "restore"    // make it a follower of Source whatever state it is in: count what only it has, then follow, rewind or copy
+	VerbRestart    Verb = "restart"    // stop it cleanly and start it again in its role
+	VerbRelease    Verb = "release"    // take our mark, gate and slots out of it and leave it running
 )
 
 // Step is the work that rides on a SET. Only (epoch, role) matters to safety; an answer is found by the step's id.
@@ -50,6 +54,7 @@ type Step struct {
 	Verb     Verb          `json:"verb"`
 	Source   string        `json:"source,omitempty"`   // host:port to follow
 	Until    LSN           `json:"until,omitempty"`    // cut: wait for this much first, as long as it still arrives
+	Copy     bool          `json:"copy,omitempty"`     // restore: copy it anew, whatever could be kept
 	Deadline time.Duration `json:"deadline,omitempty"` // from when the agent takes it
 }
 

@@ -39,8 +39,18 @@ type GroupConfig struct {
 	Priority  int        `json:"priority"` // lower moves first
 	DependsOn []string   `json:"depends_on,omitempty"`
 	MaxLoss   LossBudget `json:"max_loss"`
+	Restore   Restore    `json:"restore,omitempty"` // empty = auto
 	Removed   bool       `json:"removed,omitempty"` // tombstone
 }
+
+// Restore says what becomes of a failed cluster whose agent reports in.
+type Restore string
+
+// The restore policies. After a failover that a person asked for, the old side always waits for a person.
+const (
+	RestoreAuto   Restore = "auto"
+	RestoreManual Restore = "manual"
+)
 
 // LossBudget caps what an automatic failover of an async group may lose.
 type LossBudget struct {

@@ -46,7 +46,19 @@ type ClusterHealth struct {
 	Down      time.Duration `json:"down,omitempty"`     // proved down for this long
 	Restarts  int           `json:"restarts,omitempty"` // local restarts tried since it was last well
 	Address   string        `json:"address,omitempty"`  // where clients and peers reach it
+	Empty     bool          `json:"empty,omitempty"`    // down, and there is no data in its place yet
+	Hinders   []string      `json:"hinders,omitempty"`  // why a planned move should not begin now: a base backup runs, replay is paused …
+	Work      *Work         `json:"work,omitempty"`     // a restore under way
 	Error     string        `json:"error,omitempty"`
+}
+
+// Work is how far a restore got.
+type Work struct {
+	Phase string        `json:"phase"`           // analyse, count, recover, rewind, copy, verify, start, catch-up
+	Done  int64         `json:"done,omitempty"`  // bytes of the phase
+	Total int64         `json:"total,omitempty"` // 0 = not known yet
+	Took  time.Duration `json:"took"`            // since the restore began
+	Idle  time.Duration `json:"idle,omitempty"`  // since Done or Phase last changed
 }
 
 // Sighting is a proof that somebody saw an agent or a cluster of another region: an agent's TLS answer, a cluster's protocol

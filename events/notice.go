@@ -29,13 +29,16 @@ func (Notice) EventType() string { return "switchback.notice" }
 
 // The types of notices.
 const (
-	NoticeVerdict    = "verdict"  // the verdict on a region changed
-	NoticeDecision   = "decision" // a row fired that moves something
-	NoticeWait       = "wait"     // a row fired that doesn't: somebody expected a move, and this is why there is none
-	NoticeRefused    = "refused"  // an operator's ask was refused
-	NoticeFenced     = "fenced"   // the proof is stored
-	NoticePromoted   = "promoted" // the appointment is recorded
-	NoticeServing    = "serving"  // the new active acknowledged its first write
+	NoticeVerdict    = "verdict"   // the verdict on a region changed
+	NoticeDecision   = "decision"  // a row fired that moves something
+	NoticeWait       = "wait"      // a row fired that doesn't: somebody expected a move, and this is why there is none
+	NoticeRefused    = "refused"   // an operator's ask was refused
+	NoticeFenced     = "fenced"    // the proof is stored
+	NoticePromoted   = "promoted"  // the appointment is recorded
+	NoticeServing    = "serving"   // the new active acknowledged its first write
+	NoticeProtected  = "protected" // a healthy passive exists again
+	NoticeRestoring  = "restoring" // a failed or broken cluster is being made a passive
+	NoticeRestored   = "restored"  // it streams on the right timeline
 	NoticeAborted    = "aborted"
 	NoticeFailed     = "failed"     // an operation ended without a new active, or waits for a person
 	NoticeBorn       = "born"       // a group came under care

@@ -3,21 +3,26 @@ package events
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
+	"time"
 )
 
 // Ask is what an operator, a cron entry or an API publishes: one verb on one group or region. All doors publish the same asks.
 type Ask struct {
-	ID         string `json:"id"`    // makes it idempotent; given by the door when empty
-	Verb       string `json:"verb"`  // failover, abort, arm, disarm, approve
-	Actor      string `json:"actor"` // from the subject, never from the body
-	Group      string `json:"group,omitempty"`
-	Region     string `json:"region,omitempty"`
-	To         string `json:"to,omitempty"` // region/cluster to promote; empty = best candidate
-	Reason     string `json:"reason,omitempty"`
-	AcceptLoss bool   `json:"accept_loss,omitempty"` // move even beyond the loss budget or with unknown lag
-	Unfenced   bool   `json:"unfenced,omitempty"`    // waive the fence proof; needs a reason
-	WhileBlind bool   `json:"while_blind,omitempty"` // act although the controller is blind; needs a reason
-	DryRun     bool   `json:"dry_run,omitempty"`
+	ID         string   `json:"id"`    // makes it idempotent; given by the door when empty
+	Verb       string   `json:"verb"`  // one of AskVerbs
+	Actor      string   `json:"actor"` // from the subject, never from the body
+	Group      string   `json:"group,omitempty"`
+	Region     string   `json:"region,omitempty"`
+	Cluster    string   `json:"cluster,omitempty"` // region/cluster, for the verbs of one cluster; names its group too
+	To         string   `json:"to,omitempty"`      // region/cluster to promote; empty = best candidate
+	Reason     string   `json:"reason,omitempty"`
+	AcceptLoss bool     `json:"accept_loss,omitempty"` // move even beyond the loss budget or with unknown lag
+	Unfenced   bool     `json:"unfenced,omitempty"`    // waive the fence proof; needs a reason
+	WhileBlind bool     `json:"while_blind,omitempty"` // act although the controller is blind; needs a reason
+	Copy       bool     `json:"copy,omitempty"`        // restore, rebuild: copy the data anew, even where it could be kept
+	For        Duration `json:"for,omitempty"`         // maintenance: how long; 0 ends it
+	DryRun     bool     `json:"dry_run,omitempty"`
 }
 
 // EventType names the payload in the catalogue.
@@ -25,15 +30,49 @@ func (Ask) EventType() string { return "switchback.ask" }
 
 // Verbs an Ask may carry.
 const (
-	AskFailover = "failover"
-	AskAbort    = "abort"
-	AskArm      = "arm"
-	AskDisarm   = "disarm"
-	AskApprove  = "approve"
+	AskFailover    = "failover"
+	AskRestore     = "restore"
+	AskRebuild     = "rebuild"
+	AskSwitchover  = "switchover"
+	AskFailback    = "failback"
+	AskAbort       = "abort"
+	AskArm         = "arm"
+	AskDisarm      = "disarm"
+	AskApprove     = "approve"
+	AskMaintenance = "maintenance"
+	AskRestart     = "restart"
+	AskProtect     = "protect"
+	AskRelease     = "release"
 )
 
-// AskVerbs lists them in the order help shows them.
-var AskVerbs = []string{AskFailover, AskAbort, AskArm, AskDisarm, AskApprove}
+// about is what a verb may name.
+type about uint8
+
+const (
+	aboutGroup about = 1 << iota
+	aboutRegion
+	aboutCluster
+	aboutFleet // nothing at all
+)
+
+// askVerbs lists them in the order help shows them, with what each may be about.
+var askVerbs = []struct {
+	verb  string
+	about about
+}{
+	{AskFailover, aboutGroup | aboutRegion}, {AskRestore, aboutGroup | aboutCluster}, {AskRebuild, aboutGroup | aboutCluster}, {AskSwitchover, aboutGroup},
+	{AskFailback, aboutGroup}, {AskAbort, aboutGroup}, {AskArm, aboutGroup | aboutRegion | aboutFleet}, {AskDisarm, aboutGroup | aboutRegion | aboutFleet},
+	{AskApprove, aboutGroup | aboutRegion}, {AskMaintenance, aboutCluster}, {AskRestart, aboutCluster}, {AskProtect, aboutGroup | aboutCluster}, {AskRelease, aboutGroup},
+}
+
+// AskVerbs lists the verbs in the order help shows them.
+func AskVerbs() []string {
+	vs := make([]string, len(askVerbs))
+	for i := range askVerbs {
+		vs[i] = askVerbs[i].verb
+	}
+	return vs
+}
 
 // DecodeAsk reads the body of an operator event strictly: a plain JSON ask, or a CloudEvents 1.0 envelope whose id makes it idempotent
 // and whose data is the ask. Unknown fields are refused, so that a misspelt option can't be lost.
@@ -62,18 +101,8 @@ func (a Ask) Check() error {
 	if err := CheckName("actor", a.Actor); err != nil {
 		return err
 	}
-	known := false
-	for _, v := range AskVerbs {
-		known = known || v == a.Verb
-	}
-	if !known {
-		return fmt.Errorf("verb %q: want one of %v", a.Verb, AskVerbs)
-	}
-	if a.Group != "" && a.Region != "" {
-		return fmt.Errorf("%s names group %q and region %q: want one of them", a.Verb, a.Group, a.Region)
-	}
-	if a.Group == "" && a.Region == "" && a.Verb != AskArm && a.Verb != AskDisarm {
-		return fmt.Errorf("%s names neither group nor region: want one of them", a.Verb)
+	if err := a.checkAbout(); err != nil {
+		return err
 	}
 	if a.Group != "" {
 		if err := CheckName("group", a.Group); err != nil {
@@ -85,13 +114,58 @@ func (a Ask) Check() error {
 			return err
 		}
 	}
-	if a.To != "" {
-		if _, err := ParseRef(a.To); err != nil {
+	for _, r := range []string{a.Cluster, a.To} {
+		if r == "" {
+			continue
+		}
+		if _, err := ParseRef(r); err != nil {
 			return err
 		}
 	}
+	if a.For < 0 || a.For.D() > MaintenanceMost {
+		return fmt.Errorf("for %v: want 0 (it ends now) to %v", a.For.D(), MaintenanceMost)
+	}
 	if (a.Unfenced || a.WhileBlind) && a.Reason == "" {
 		return fmt.Errorf("%s with unfenced or while_blind gives no reason: want one, it is written down with your name", a.Verb)
+	}
+	return nil
+}
+
+// MaintenanceMost is the longest maintenance that may be asked for at once.
+const MaintenanceMost = 7 * 24 * time.Hour
+
+// checkAbout says whether the verb is known and may name what the ask names.
+func (a Ask) checkAbout() error {
+	var may about
+	for _, v := range askVerbs {
+		if v.verb == a.Verb {
+			may = v.about
+		}
+	}
+	if may == 0 {
+		return fmt.Errorf("verb %q: want one of %v", a.Verb, AskVerbs())
+	}
+	named, want := 0, []string{}
+	for _, x := range []struct {
+		what, name string
+		bit        about
+	}{{"group", a.Group, aboutGroup}, {"region", a.Region, aboutRegion}, {"cluster", a.Cluster, aboutCluster}} {
+		if may&x.bit != 0 {
+			want = append(want, x.what)
+		}
+		if x.name == "" {
+			continue
+		}
+		named++
+		if may&x.bit == 0 {
+			return fmt.Errorf("%s names %s %q: it is not about a %s", a.Verb, x.what, x.name, x.what)
+		}
+	}
+	switch {
+	case a.Group != "" && a.Region != "":
+		return fmt.Errorf("%s names group %q and region %q: want one of them", a.Verb, a.Group, a.Region)
+	case named == 0 && may&aboutFleet == 0:
+		return fmt.Errorf("%s names neither %s: want one of them", a.Verb, strings.Join(want, " nor "))
 	}
 	return nil
 }

@@ -17,15 +17,18 @@ type Record struct {
 	Group   string          `json:"group"`
 	Epoch   Epoch           `json:"epoch"`
 	Phase   Phase           `json:"phase"`
-	Active  Ref             `json:"active"`           // act: whose turn it is; from C6 on the target, whatever it answers
-	Target  Ref             `json:"target,omitzero"`  // while FENCING or PROVED
-	Members []Member        `json:"members"`          // primary first, then recovery clusters in order of preference
-	Lists   []CandidateList `json:"lists"`            // from the last version the active acknowledged to the current one
-	Op      *Operation      `json:"op,omitempty"`     // the running operation, or the last one
-	Config  uint64          `json:"config"`           // revision of the group's configuration it obeys
-	Disarm  string          `json:"disarm,omitempty"` // why automation leaves this group alone; empty = armed
-	Settled bool            `json:"settled"`          // stable and protected long enough since automation moved it; new groups are
-	Since   time.Time       `json:"since"`            // display only: when Active last changed, by the leader's wall clock
+	Active  Ref             `json:"active"`            // act: whose turn it is; from C6 on the target, whatever it answers
+	Target  Ref             `json:"target,omitzero"`   // while FENCING or PROVED
+	Members []Member        `json:"members"`           // primary first, then recovery clusters in order of preference
+	Lists   []CandidateList `json:"lists"`             // from the last version the active acknowledged to the current one
+	Op      *Operation      `json:"op,omitempty"`      // the running operation, or the last one
+	Config  uint64          `json:"config"`            // revision of the group's configuration it obeys
+	Disarm  string          `json:"disarm,omitempty"`  // why automation leaves this group alone; empty = armed
+	Settled bool            `json:"settled"`           // stable and protected long enough since automation moved it; new groups are
+	Since   time.Time       `json:"since"`             // display only: when Active last changed, by the leader's wall clock
+	Works   uint64          `json:"works,omitempty"`   // counts restores, for their ids
+	Restart *Operation      `json:"restart,omitempty"` // a planned restart of a member under way
+	Gone    string          `json:"gone,omitempty"`    // tombstone: released from care, by whom and why
 }
 
 // EventType names the payload in the catalogue.
@@ -41,7 +44,21 @@ type Member struct {
 	Cert     string   `json:"cert,omitempty"`
 	SystemID string   `json:"system_id,omitempty"`
 	Address  string   `json:"address,omitempty"`
+	Hold     string   `json:"hold,omitempty"` // failed, and restored only when a person asks: why
+	// Work is the restore or rebuild under way: passive by role, but no candidate before it streams. An ended one is kept only where it failed.
+	Work  *Operation   `json:"work,omitempty"`
+	Quiet *Maintenance `json:"quiet,omitempty"`
 }
+
+// Maintenance is a person's word that a cluster is worked on: its absence is not counted, and automation leaves its group alone.
+type Maintenance struct {
+	Until time.Time `json:"until"` // by the leader's wall clock
+	By    string    `json:"by"`
+	Why   string    `json:"why,omitempty"`
+}
+
+// Candidate reports whether the cluster may stand in a candidate list: it follows, and nothing of it is being rebuilt.
+func (m *Member) Candidate() bool { return m.Role == RolePassive && m.Work == nil && m.Peer != "" }
 
 // CandidateList is one version of the clusters that may be promoted.
 type CandidateList struct {
@@ -85,14 +102,22 @@ func (r *Record) Clone() *Record {
 	c := *r
 	c.Members = append([]Member(nil), r.Members...)
 	c.Lists = append([]CandidateList(nil), r.Lists...)
-	if r.Op != nil {
-		o := *r.Op
-		o.Phases = append([]PhaseTime(nil), r.Op.Phases...)
-		if r.Op.Proof != nil {
-			p := *r.Op.Proof
-			o.Proof = &p
-		}
-		c.Op = &o
+	c.Op, c.Restart = r.Op.clone(), r.Restart.clone()
+	for i := range c.Members {
+		c.Members[i].Work = c.Members[i].Work.clone()
+	}
+	return &c
+}
+
+func (o *Operation) clone() *Operation {
+	if o == nil {
+		return nil
+	}
+	c := *o
+	c.Phases = append([]PhaseTime(nil), o.Phases...)
+	if o.Proof != nil {
+		p := *o.Proof
+		c.Proof = &p
 	}
 	return &c
 }
@@ -107,6 +132,7 @@ type Operation struct {
 	Why      string      `json:"why"`
 	From     Ref         `json:"from"`
 	To       Ref         `json:"to"`
+	Stage    Stage       `json:"stage,omitempty"`    // of an operation in phase ACTIVE: what it waits for before its intent
 	Planned  bool        `json:"planned,omitempty"`  // the old active was asked to stop cleanly
 	Unfenced string      `json:"unfenced,omitempty"` // who waived the fence and why (C3d); I1 is waived by name
 	Accept   bool        `json:"accept,omitempty"`   // the operator accepts loss beyond the budget
@@ -120,7 +146,24 @@ type Operation struct {
 	Phases   []PhaseTime `json:"phases,omitempty"` // RTO by phase
 	Ended    string      `json:"ended,omitempty"`  // done, aborted, failed; empty = running
 	EndWhy   string      `json:"end_why,omitempty"`
+
+	// The two clocks, since Began, by the wall clock of the leaders that saw them; 0 = not yet.
+	Serving   time.Duration `json:"serving,omitempty"`   // the new active acknowledged a write
+	Protected time.Duration `json:"protected,omitempty"` // a healthy passive exists
+
+	// Of a restore or rebuild: From is the source, To the cluster restored.
+	Copy   bool     `json:"copy,omitempty"`   // asked to copy it anew
+	Then   string   `json:"then,omitempty"`   // verb that follows it by itself: failback
+	How    string   `json:"how,omitempty"`    // followed, rewound, copied
+	Copied int64    `json:"copied,omitempty"` // bytes fetched
+	Lost   *LostLog `json:"lost,omitempty"`   // of a failover, once its old side came back: exactly what was lost
 }
+
+// Stage is what an operation waits for while the old active still serves.
+type Stage string
+
+// StagePrepare: the old active writes a checkpoint, so that its shutdown is short.
+const StagePrepare Stage = "prepare"
 
 // PhaseTime is how long one phase of an operation took, by the clock of the leader that saw it.
 type PhaseTime struct {

@@ -61,4 +61,32 @@ type Result struct {
 	Replayed LSN           `json:"replayed,omitempty"` // cut: replayed
 	Timeline uint32        `json:"timeline,omitempty"`
 	Took     time.Duration `json:"took,omitempty"`
+	How      string        `json:"how,omitempty"`    // restore: followed, rewound or copied
+	Copied   int64         `json:"copied,omitempty"` // restore: bytes fetched from the source
+	Lost     *LostLog      `json:"lost,omitempty"`   // restore: what only this server had; nil = not counted
+}
+
+// LostListed is how many lost commits are listed one by one in a report; the whole list stays with the kept log.
+const LostListed = 200
+
+// LostLog is what a server had written that its followers never got, counted from its own log before anything was overwritten.
+type LostLog struct {
+	Timeline uint32       `json:"timeline"`         // its old one
+	From     LSN          `json:"from"`             // where the new timeline forked off
+	To       LSN          `json:"to"`               // where its log ended
+	Bytes    int64        `json:"bytes"`            // To - From
+	Commits  int          `json:"commits"`          // transactions committed in between, Switchback's own not counted
+	Own      int          `json:"own,omitempty"`    // commits of Switchback's write canary
+	First    time.Time    `json:"first,omitzero"`   // commit time of the first, by the old server's clock
+	Last     time.Time    `json:"last,omitzero"`    // … and of the last
+	List     []LostCommit `json:"list,omitempty"`   // the first LostListed of them, in log order
+	Kept     string       `json:"kept,omitempty"`   // directory on the agent's host with the log and the whole list
+	Unread   string       `json:"unread,omitempty"` // why the count is not exact; empty = it is
+}
+
+// LostCommit is one lost transaction.
+type LostCommit struct {
+	XID uint64    `json:"xid"`
+	LSN LSN       `json:"lsn"`
+	At  time.Time `json:"at"`
 }

@@ -3,6 +3,7 @@ package regionagent
 import (
 	"context"
 	"encoding/json"
+	"reflect"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -44,7 +45,7 @@ func (h *healthTeller) beat() {
 		if c.last.Cluster == (events.Ref{}) {
 			continue // not probed yet
 		}
-		if part == "full" || h.sent[c.ref] != c.last {
+		if part == "full" || !reflect.DeepEqual(h.sent[c.ref], c.last) {
 			m.Clusters = append(m.Clusters, c.last)
 			h.sent[c.ref] = c.last
 		}

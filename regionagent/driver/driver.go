@@ -37,6 +37,11 @@ const (
 	Follow       Verb = "follow"        // undo a cut, or follow Source
 	Checkpoint   Verb = "checkpoint"    // returns once the control file shows the current timeline
 	Mark         Verb = "mark"          // write our mark (group name) into the data, or remove it when Group is empty
+	// Restore makes it a follower of Source whatever state its data is in, and returns once it streams from it on Source's timeline. It first counts what only
+	// this server has and keeps that log, then keeps as much of the data as it can: follow, rewind, or with Copy (or where neither can be) a copy beside the old
+	// data, which goes only when the new one streams. It has no limit of its own: ctx ends it, and asked again it begins anew wherever it was interrupted.
+	Restore Verb = "restore"
+	Release Verb = "release" // leave it running in its role, without our mark, gate, slots and settings that only make sense with us
 )
 
 // Action is one thing to do.
@@ -44,9 +49,16 @@ type Action struct {
 	Step   string // id of the step, echoed in the result
 	Verb   Verb
 	Group  string     // mark
-	Source string     // follow, start-standby: host:port of the upstream
+	Source string     // follow, start-standby, restore: host:port of the upstream
 	Until  events.LSN // cut: wait for this much first, as long as it still arrives
+	Copy   bool       // restore: copy anew, whatever could be kept
 	Limit  time.Duration
+}
+
+// Tender is a driver that keeps something ready for the clusters that may follow this one, such as replication slots; peers are their names. The agent calls it
+// every few seconds, on an active and on a passive alike, with all other clusters of the group. What it keeps for anybody else goes.
+type Tender interface {
+	Tend(ctx context.Context, peers []string) error
 }
 
 // Tree says how to find and hold the processes of a cluster.
