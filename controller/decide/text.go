@@ -52,6 +52,8 @@ func StateOf(r *events.Record, c *Cluster) events.State {
 	switch {
 	case r != nil && c.Role == events.RoleFailed:
 		return events.StatePoweroff
+	case r != nil && c.Member.Work != nil && c.Member.Work.Ended == "":
+		return events.StateRebuilding
 	case !c.Known:
 		return events.StateUnknown
 	case r != nil && c.Role == events.RoleActive && c.Report.Serving < r.Epoch && c.Health.Server == events.ServerRecovery:

@@ -49,21 +49,25 @@ type GroupView struct {
 
 // ClusterView is one cluster of a group.
 type ClusterView struct {
-	Cluster  events.Ref      `json:"cluster"`
-	Home     events.Home     `json:"home"`
-	Role     events.Role     `json:"role"`
-	State    events.State    `json:"state"`
-	Server   events.Server   `json:"server"`
-	Timeline uint32          `json:"timeline,omitempty"`
-	LSN      events.LSN      `json:"lsn,omitempty"`
-	Lag      int64           `json:"lag"` // bytes; -1 = unknown
-	Agent    events.AgentRef `json:"agent"`
-	Silent   time.Duration   `json:"silent"` // 0 = its agent beats
-	Age      time.Duration   `json:"age"`    // of what is shown
-	Epoch    events.Epoch    `json:"epoch"`  // as its agent reported
-	Error    string          `json:"error,omitempty"`
-	Address  string          `json:"address,omitempty"`
-	Fit      string          `json:"fit,omitempty"` // passive: why it can't be promoted; empty = it can
+	Cluster  events.Ref          `json:"cluster"`
+	Home     events.Home         `json:"home"`
+	Role     events.Role         `json:"role"`
+	State    events.State        `json:"state"`
+	Server   events.Server       `json:"server"`
+	Timeline uint32              `json:"timeline,omitempty"`
+	LSN      events.LSN          `json:"lsn,omitempty"`
+	Lag      int64               `json:"lag"` // bytes; -1 = unknown
+	Agent    events.AgentRef     `json:"agent"`
+	Silent   time.Duration       `json:"silent"` // 0 = its agent beats
+	Age      time.Duration       `json:"age"`    // of what is shown
+	Epoch    events.Epoch        `json:"epoch"`  // as its agent reported
+	Error    string              `json:"error,omitempty"`
+	Address  string              `json:"address,omitempty"`
+	Fit      string              `json:"fit,omitempty"`  // passive: why it can't be promoted; empty = it can
+	Hold     string              `json:"hold,omitempty"` // failed: why it waits for a person; empty = it is restored as soon as it can be
+	Op       string              `json:"op,omitempty"`   // id of its restore under way
+	Work     *events.Work        `json:"work,omitempty"` // how far that got
+	Quiet    *events.Maintenance `json:"quiet,omitempty"`
 }
 
 // needPerson lists the rows after which nothing happens until somebody acts.
@@ -142,6 +146,10 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 		cv := ClusterView{
 			Cluster: c.Cluster, Home: c.Home, Role: c.Role, Server: c.Health.Server, Timeline: c.Health.Timeline, LSN: c.Health.LSN, Lag: -1, Agent: c.Agent,
 			Silent: c.Silent, Age: c.Age, Epoch: c.Report.Seen, Error: c.Health.Error, Address: c.Address, State: decide.StateOf(g.record, c),
+			Hold: c.Hold, Work: c.Health.Work, Quiet: c.Quiet,
+		}
+		if c.Member.Work != nil && c.Member.Work.Ended == "" {
+			cv.Op = c.Member.Work.ID
 		}
 		if c.Role == events.RolePassive {
 			if fs.Sent != 0 && c.Health.LSN != 0 {
