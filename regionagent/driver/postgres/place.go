@@ -42,7 +42,9 @@ func (p place) address() string {
 func (d *Driver) where(ctx context.Context) (place, error) {
 	if f, err := readPIDFile(d.cfg.Data); err == nil && f.port > 0 && (f.socket != "" || f.listen != "") {
 		p := place{f.port, f.socket, f.listen}
-		d.lastPlace.Store(&p)
+		if f.socket != d.private() { // nobody's place but for a while
+			d.lastPlace.Store(&p)
+		}
 		return p, nil
 	}
 	if p := d.lastPlace.Load(); p != nil {

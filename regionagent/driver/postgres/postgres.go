@@ -29,6 +29,7 @@ type Driver struct {
 	doing       chan struct{} // a token of one
 	lag         lagClock
 	lastPlace   atomic.Pointer[place]
+	progress    progress
 }
 
 var _ driver.Driver = (*Driver)(nil)
@@ -88,12 +89,15 @@ const ActionLimit = time.Minute
 // Do implements driver.Driver.
 func (d *Driver) Do(ctx context.Context, a driver.Action) events.Result {
 	began := time.Now()
-	limit := a.Limit
-	if limit <= 0 {
-		limit = ActionLimit
+	if a.Verb != driver.Restore { // which takes as long as it takes
+		limit := a.Limit
+		if limit <= 0 {
+			limit = ActionLimit
+		}
+		short, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		ctx = short
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	r := d.do(ctx, a)
 	r.Step, r.Took = a.Step, time.Since(began)
 	d.metrics.did(d.cfg.Cluster.Region, a.Verb, r)
@@ -128,6 +132,8 @@ func (d *Driver) do(ctx context.Context, a driver.Action) events.Result {
 		return d.checkpoint(ctx)
 	case driver.Mark:
 		return d.mark(a.Group)
+	case driver.Restore:
+		return d.restore(ctx, a)
 	}
 	return refused("verb %q: a PostgreSQL server knows none such", a.Verb)
 }

@@ -79,6 +79,9 @@ func limited(ctx context.Context, limit time.Duration) (context.Context, context
 // look says what is true, over one of the links. Every answer is of this moment: nothing is remembered but for the lag's samples.
 func (d *Driver) look(ctx context.Context, l *link, canary bool) events.ClusterHealth {
 	h := events.ClusterHealth{Cluster: d.cfg.Cluster, Kind: events.KindPostgres, Server: events.ServerUnknown, Address: d.address(ctx)}
+	if l == d.watch {
+		h.Work = d.progress.work()
+	}
 	if m, err := d.readOwn(markFile); err == nil {
 		h.Mark = m.Group
 	} else if !errors.Is(err, os.ErrNotExist) {

@@ -28,12 +28,14 @@ const (
 func (d *Driver) path(name string) string { return filepath.Join(d.cfg.Data, name) }
 
 // neutral is what must hold in either role. restart_after_crash: a restart inside the postmaster would read standby.signal and come up in
-// recovery (facts, measured); the gate restarts instead.
-const neutral = "# Written by Switchback at every start; changes are lost.\n" +
-	"restart_after_crash = off\n" +
-	"hot_standby = on\n" +
-	"recovery_target_timeline = 'latest'\n" +
-	"include_if_exists = '" + upstreamFile + "'\n"
+// recovery (facts, measured); the gate restarts instead. A server whose settings were copied has its own place to listen after that.
+const (
+	neutral = "# Written by Switchback at every start; changes are lost.\n" +
+		"restart_after_crash = off\n" +
+		"hot_standby = on\n" +
+		"recovery_target_timeline = 'latest'\n"
+	neutralEnd = "include_if_exists = '" + upstreamFile + "'\n"
+)
 
 // The settings our two files give. An ALTER SYSTEM of one of them would win over us, so it is reset.
 var (
@@ -67,7 +69,11 @@ func (d *Driver) render() error {
 	if body != "" && !strings.HasSuffix(body, "\n") {
 		body += "\n"
 	}
-	if _, err := d.writeIfChanged(d.path(neutralFile), neutral); err != nil {
+	identity, err := d.read(d.beside(identityFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("render settings: %w", err)
+	}
+	if _, err := d.writeIfChanged(d.path(neutralFile), neutral+string(identity)+neutralEnd); err != nil {
 		return err
 	}
 	body += fmt.Sprintf("include_if_exists = '%s' %s\n", include, ours)
