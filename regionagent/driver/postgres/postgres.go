@@ -125,7 +125,7 @@ func (d *Driver) do(ctx context.Context, a driver.Action) events.Result {
 	case driver.Stop:
 		return d.stop(ctx)
 	case driver.Cut:
-		return d.cut(ctx)
+		return d.cut(ctx, a.Until)
 	case driver.Follow:
 		return d.follow(ctx, a.Source)
 	case driver.Checkpoint:
