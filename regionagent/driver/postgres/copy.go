@@ -62,7 +62,11 @@ func (r *restoring) basebackup(ctx context.Context) error {
 	}
 	r.progress.enter(phaseCopy)
 	args := []string{"-D", r.beside(newDir), "-d", r.conninfo(r.src.address) + " dbname=postgres", "-X", "stream", "-c", "fast", "--progress", "--no-password"}
-	if slot := r.slotAt(ctx, r.src.address); slot != "" {
+	slot, _ := r.slotAt(ctx, r.src.address)
+	if slot == "" {
+		slot = r.cfg.Replication.Slot
+	}
+	if slot != "" {
 		args = append(args, "-S", slot)
 	} else {
 		args = append(args, "--no-slot")

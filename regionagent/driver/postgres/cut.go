@@ -159,6 +159,15 @@ func (d *Driver) drain(ctx context.Context, c *pgx.Conn, timeline uint32) (recei
 	return received, replayed, err
 }
 
+// at is a source as it is to be followed: by our slot if it has one for us.
+func (d *Driver) at(ctx context.Context, source string) upstream {
+	slot, ok := d.slotAt(ctx, source)
+	if old, _ := d.upstream(); !ok && old.source == source {
+		slot = old.slot
+	}
+	return upstream{source: source, slot: slot}
+}
+
 // follow undoes a cut, or follows another source; an empty source is the one it had. Whether it streams is for the probe to say.
 func (d *Driver) follow(ctx context.Context, source string) events.Result {
 	h := d.rested(ctx)
@@ -175,7 +184,7 @@ func (d *Driver) follow(ctx context.Context, source string) events.Result {
 	if u.source == "" {
 		return refused("no source given, and none is known that it followed before")
 	}
-	u.cut = false
+	u = d.at(ctx, u.source)
 	already := true
 	if old, there := d.upstream(); !there || old != u {
 		already = false
@@ -189,7 +198,8 @@ func (d *Driver) follow(ctx context.Context, source string) events.Result {
 	if err := d.reload(ctx, upstreamSettings); err != nil {
 		return unknown("follow: %v", err)
 	}
-	if r := d.effective(ctx, "SELECT 'primary_conninfo = ' || setting FROM pg_settings WHERE name = 'primary_conninfo' AND setting <> $1", d.conninfo(u.source)); r != nil {
+	if r := d.effective(ctx, `SELECT name || ' = ' || setting FROM pg_settings WHERE name = 'primary_conninfo' AND setting <> $1 OR name = 'primary_slot_name' AND setting <> $2`,
+		d.conninfo(u.source), d.slotName(u)); r != nil {
 		return *r
 	}
 	return done(already)

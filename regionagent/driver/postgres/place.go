@@ -72,6 +72,15 @@ func (d *Driver) where(ctx context.Context) (place, error) {
 	return p, nil
 }
 
+// advertised is the place that the agent's configuration gives, none if it does not.
+func (d *Driver) advertised() (p place) {
+	if host, port, err := net.SplitHostPort(d.cfg.Advertise); err == nil {
+		p.listen = host
+		p.port, _ = strconv.Atoi(port) // Validate has passed it
+	}
+	return p
+}
+
 // setting asks the configuration files, as the server would read them.
 func (d *Driver) setting(ctx context.Context, name string) (string, error) {
 	conf, err := d.configFile()
@@ -101,6 +110,9 @@ func (d *Driver) configFile() (string, error) {
 // closed reports whether nobody listens where the server would. The answer of a live but silent host is "not closed".
 func (d *Driver) closed(ctx context.Context) (bool, error) {
 	p, err := d.where(ctx)
+	if err != nil && d.empty() { // and no settings to ask
+		p, err = d.advertised(), nil
+	}
 	if err != nil {
 		return false, err
 	}

@@ -30,6 +30,9 @@ type Driver struct {
 	lag         lagClock
 	lastPlace   atomic.Pointer[place]
 	progress    progress
+
+	lookedForSlot time.Time // by the holder of doing
+	saidUnbounded atomic.Bool
 }
 
 var _ driver.Driver = (*Driver)(nil)

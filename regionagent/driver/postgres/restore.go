@@ -85,7 +85,7 @@ func (r refusal) Error() string { return string(r) }
 func (d *Driver) follows(h events.ClusterHealth, s source) bool {
 	u, _ := d.upstream()
 	return h.Server == events.ServerRecovery && h.Streaming && h.Upstream == s.address && h.Timeline == s.timeline && h.SystemID == s.systemID &&
-		u == upstream{source: s.address}
+		u.source == s.address && !u.cut
 }
 
 // already answers for what was done before, by this step or by nobody.

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -126,6 +127,7 @@ func resetAlterSystem(ctx context.Context, c *pgx.Conn, settings []string) error
 // upstream is whom a standby follows. A cut keeps the source, so that it can be undone.
 type upstream struct {
 	source string // host:port, empty = nobody
+	slot   string // of ours on the source, empty = none
 	cut    bool
 }
 
@@ -136,6 +138,9 @@ func (d *Driver) text(u upstream) string {
 	if u.source != "" {
 		fmt.Fprintf(&b, "# source %s\n", u.source)
 	}
+	if u.slot != "" {
+		fmt.Fprintf(&b, "# slot %s\n", u.slot)
+	}
 	if u.cut {
 		b.WriteString("# cut\n")
 	}
@@ -144,9 +149,12 @@ func (d *Driver) text(u upstream) string {
 		return b.String()
 	}
 	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-	fmt.Fprintf(&b, "primary_conninfo = %s\nprimary_slot_name = %s\n", quote(d.conninfo(u.source)), quote(d.cfg.Replication.Slot))
+	fmt.Fprintf(&b, "primary_conninfo = %s\nprimary_slot_name = %s\n", quote(d.conninfo(u.source)), quote(d.slotName(u)))
 	return b.String()
 }
+
+// slotName is the slot it uses there: the site's own, else ours.
+func (d *Driver) slotName(u upstream) string { return cmp.Or(d.cfg.Replication.Slot, u.slot) }
 
 // conninfo is how it connects to a source that checkHostPort has passed. Its application_name is the cluster's, for the upstream's views and
 // synchronous_standby_names.
@@ -173,6 +181,9 @@ func (d *Driver) upstream() (u upstream, there bool) {
 		line = strings.TrimSpace(line)
 		if s, ok := strings.CutPrefix(line, "# source "); ok {
 			u.source = s
+		}
+		if s, ok := strings.CutPrefix(line, "# slot "); ok {
+			u.slot = s
 		}
 		u.cut = u.cut || line == "# cut"
 	}

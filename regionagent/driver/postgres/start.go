@@ -126,7 +126,7 @@ func (d *Driver) startStandby(ctx context.Context, source string) events.Result 
 		_, err = remove(d.path("recovery.signal"))
 	}
 	if err == nil && source != "" {
-		err = d.pointAt(upstream{source: source})
+		err = d.pointAt(d.at(ctx, source))
 	}
 	if err == nil {
 		err = d.launch(ctx, true)
