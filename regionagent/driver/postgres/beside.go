@@ -19,6 +19,7 @@ const (
 	identityFile = "identity.conf" // settings that a copied postgresql.conf must not give: port and listening places
 	siteDir      = "site"          // the site's own configuration files, as they were before a rewind
 	newDir       = "new"           // a copy under way
+	asideDir     = "aside"         // the data, for the moment in which the copy takes its place
 	oldDir       = "old"           // what the copy replaced, until the copy streams
 	runDir       = "run"           // the socket of a server that only recovers
 	recoverLog   = "recover.log"   // and what it printed
@@ -129,6 +130,15 @@ func (d *Driver) note(j journal) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.writeIfChanged(d.beside(journalFile), string(b)+"\n")
+	if _, err = d.writeIfChanged(d.beside(journalFile), string(b)+"\n"); err == nil {
+		d.reach(j.Stage)
+	}
 	return err
+}
+
+// reach says that a point was reached at which a restore can be interrupted; tests die there.
+func (d *Driver) reach(point string) {
+	if d.reached != nil {
+		d.reached(point)
+	}
 }

@@ -42,9 +42,11 @@ func (r *restoring) copied(ctx context.Context, why string) error {
 		}
 		return fmt.Errorf("%w (a copy is needed: %s)", err, why)
 	}
+	r.reach("fetched")
 	if err := r.ready(ctx); err != nil {
 		return err
 	}
+	r.reach("ready")
 	r.j.Stage = stageSwap
 	if err := r.note(r.j); err != nil {
 		return err
@@ -117,11 +119,12 @@ func (r *restoring) swap(ctx context.Context) error {
 		if err := r.halt(ctx); err != nil {
 			return err
 		}
-		if err := exchange(fresh, data, filepath.Join(filepath.Dir(fresh), "aside")); err != nil {
+		if err := exchange(fresh, data, r.beside(asideDir), func() { r.reach("between") }); err != nil {
 			return fmt.Errorf("put the copy in the data's place: %w", err)
 		}
 	}
-	for _, left := range []string{fresh, r.beside("aside")} {
+	r.reach("swapped")
+	for _, left := range []string{fresh, r.beside(asideDir)} {
 		var err error
 		switch _, look := os.Lstat(left); {
 		case os.IsNotExist(look):
@@ -137,6 +140,7 @@ func (r *restoring) swap(ctx context.Context) error {
 	if err := errors.Join(syncDir(filepath.Dir(data)), syncDir(r.beside(""))); err != nil {
 		return err
 	}
+	r.reach("aside")
 	r.lastPlace.Store(nil)
 	r.j.Stage, r.j.Broken = stageDress, true
 	return r.note(r.j)
@@ -144,18 +148,25 @@ func (r *restoring) swap(ctx context.Context) error {
 
 func exists(path string) bool { _, err := os.Lstat(path); return err == nil }
 
+// noExchange makes as if the file system could not exchange two names; tests.
+var noExchange bool
+
 // exchange gives `to` the name of `from` and the other way round; where `to` is not there, or the file system can't do it in one step, `to` goes aside
 // first.
-func exchange(from, to, aside string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
+func exchange(from, to, aside string, between func()) error {
+	err := error(syscall.EINVAL)
+	if !noExchange {
+		err = unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
+	}
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.ENOENT):
 	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENOSYS):
-		if err := os.Rename(to, aside); err != nil {
+		if err := os.Rename(to, aside); err != nil && !os.IsNotExist(err) {
 			return err
 		}
+		between()
 	default:
 		return err
 	}
@@ -287,5 +298,5 @@ func (r *restoring) settleIn(ctx context.Context) error {
 		}
 	}
 	_, err = r.writeIfChanged(r.beside(identityFile), b.String())
-	return err
+	return errors.Join(err, r.dropAlterSystem([]string{"port", "listen_addresses", "unix_socket_directories"}))
 }

@@ -33,6 +33,7 @@ type Driver struct {
 
 	lookedForSlot time.Time // by the holder of doing
 	saidUnbounded atomic.Bool
+	reached       func(point string) // tests
 }
 
 var _ driver.Driver = (*Driver)(nil)
@@ -137,6 +138,8 @@ func (d *Driver) do(ctx context.Context, a driver.Action) events.Result {
 		return d.mark(a.Group)
 	case driver.Restore:
 		return d.restore(ctx, a)
+	case driver.Release:
+		return d.release(ctx)
 	}
 	return refused("verb %q: a PostgreSQL server knows none such", a.Verb)
 }

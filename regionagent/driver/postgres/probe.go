@@ -158,7 +158,7 @@ func (d *Driver) silent(ctx context.Context, h *events.ClusterHealth) {
 			h.Error = fmt.Sprintf("no process of it, but its place is not free: %v", err)
 			return
 		}
-		h.Server, h.Empty = events.ServerDown, d.empty() && !exists(d.beside(oldDir))
+		h.Server, h.Empty = events.ServerDown, d.empty() && !exists(d.beside(oldDir)) && !exists(d.beside(asideDir))
 		if h.Empty {
 			h.Error = "there is no data in " + d.cfg.Data
 			return

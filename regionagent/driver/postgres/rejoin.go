@@ -146,6 +146,7 @@ func (r *restoring) finished(ctx context.Context, before events.ClusterHealth) e
 	if !r.follows(h, r.src) {
 		return unknown("it streamed from %s, then was found %s (%s)", r.src.address, h.Server, h.Error)
 	}
+	r.reach("streams")
 	r.j.Stage = stageDone
 	if err := r.close(ctx); err != nil {
 		r.log.Warn("tidy up after a restore", "err", err)

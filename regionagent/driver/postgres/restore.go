@@ -103,17 +103,19 @@ func (r *restoring) already(ctx context.Context, a driver.Action) events.Result 
 	return res
 }
 
-// begin opens the journal. What an unfinished restore before this one has counted is not there to be counted again, and nobody has heard of it yet.
+// begin opens the journal. What an unfinished restore has counted of data that it overwrote is not there to be counted again, and nobody may have heard
+// of it yet; of anything else nothing is kept.
 func (r *restoring) begin(a driver.Action) error {
-	j := r.j
-	if j.Stage == stageDone && j.Step != a.Step || j.Stage == "" {
-		j = journal{}
+	j, wrote := r.j, r.wrote()
+	overwritten := j.Broken || j.Stage == stageFollow && !wrote || j.Stage == stageDone && j.Step == a.Step && !wrote
+	if !overwritten {
+		j = journal{Stage: stageBegun}
 	}
-	if j.Stage == stageDone || j.Stage == "" {
-		j.Stage = stageBegun
+	if j.Stage == stageDone {
+		j.Stage = stageFollow
 	}
 	j.Step, j.Source = a.Step, a.Source
-	j.Writer = j.Writer || r.wrote()
+	j.Writer = j.Writer || wrote
 	if m, err := r.readOwn(markFile); err == nil && m.Cluster == r.cfg.Cluster.String() {
 		j.Group = m.Group
 	}
@@ -143,9 +145,9 @@ func (r *restoring) climb(ctx context.Context, h events.ClusterHealth, anew bool
 	switch {
 	case r.j.Stage == stageDress:
 		return r.dressed(ctx)
-	case r.empty() || r.j.Broken || r.j.Stage == stageCopy:
+	case r.empty() || r.j.Broken:
 		return r.copied(ctx, "there is no data to keep")
-	case r.j.Stage == stageFollow && !anew:
+	case r.j.Stage == stageFollow && (!anew || r.j.How == howCopied):
 		err := r.rejoin(ctx, h, r.j.How)
 		if why, gone := errors.AsType[errGone](err); gone {
 			return r.copied(ctx, string(why))
@@ -169,7 +171,7 @@ func (r *restoring) climb(ctx context.Context, h events.ClusterHealth, anew bool
 		}
 		return r.copied(ctx, err.Error())
 	}
-	if st.lost != nil {
+	if st.diverged || r.j.Lost == nil {
 		r.j.Lost = st.lost
 	}
 	if err := r.note(r.j); err != nil {

@@ -38,6 +38,7 @@ func (r *restoring) rewound(ctx context.Context, st standing) error {
 	if err := r.rewind(ctx); err != nil {
 		return err
 	}
+	r.reach("rewound")
 	r.j.Stage, r.j.How = stageDress, howRewound
 	if err := r.note(r.j); err != nil {
 		return err

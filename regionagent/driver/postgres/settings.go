@@ -59,14 +59,7 @@ func (d *Driver) render() error {
 	if err != nil {
 		return fmt.Errorf("render settings: %w", err)
 	}
-	const ours = "# switchback: keep this line last"
-	var keep strings.Builder
-	for line := range strings.Lines(string(b)) {
-		if !strings.HasSuffix(strings.TrimSpace(line), ours) {
-			keep.WriteString(line)
-		}
-	}
-	body := keep.String()
+	body := withoutOurs(string(b))
 	if body != "" && !strings.HasSuffix(body, "\n") {
 		body += "\n"
 	}
@@ -77,12 +70,26 @@ func (d *Driver) render() error {
 	if _, err := d.writeIfChanged(d.path(neutralFile), neutral+string(identity)+neutralEnd); err != nil {
 		return err
 	}
-	body += fmt.Sprintf("include_if_exists = '%s' %s\n", include, ours)
+	body += fmt.Sprintf("include_if_exists = '%s' %s\n", include, includeMark)
 	if info, err := os.Lstat(conf); err == nil && !info.Mode().IsRegular() && body != string(b) {
-		return fmt.Errorf("render settings: %s is no regular file: make its last line: include_if_exists = '%s' %s", conf, d.path(neutralFile), ours)
+		return fmt.Errorf("render settings: %s is no regular file: make its last line: include_if_exists = '%s' %s", conf, d.path(neutralFile), includeMark)
 	}
 	_, err = d.writeIfChanged(conf, body)
 	return err
+}
+
+// includeMark ends the line of ours in the site's postgresql.conf.
+const includeMark = "# switchback: keep this line last"
+
+// withoutOurs is the site's postgresql.conf without it.
+func withoutOurs(conf string) string {
+	var keep strings.Builder
+	for line := range strings.Lines(conf) {
+		if !strings.HasSuffix(strings.TrimSpace(line), includeMark) {
+			keep.WriteString(line)
+		}
+	}
+	return keep.String()
 }
 
 // dropAlterSystem takes our settings out of postgresql.auto.conf of a server that is down (pg_basebackup -R writes them there).
