@@ -87,7 +87,7 @@ func (c Config) Validate() error {
 		bad = append(bad, wrong("replication.slot", s, "1 to 63 of a-z, 0-9 and _"))
 	}
 	if r := c.RebuildRate; r != 0 && (r < minRate || r > maxRate) {
-		bad = append(bad, wrong("rebuild_rate", strconv.FormatInt(r, 10), "0 (unlimited), or %d to %d bytes per second, which is what pg_basebackup can keep to", minRate, maxRate))
+		bad = append(bad, wrong("rebuild_rate", strconv.FormatInt(r, 10), "0 (unlimited), or %d to %d bytes per second, which is what pg_basebackup can keep to", int64(minRate), int64(maxRate)))
 	}
 	for field, s := range map[string]string{"replication.user": c.Replication.User, "replication.options": c.Replication.Options} {
 		if strings.ContainsAny(s, "'\n\\") {
@@ -99,7 +99,7 @@ func (c Config) Validate() error {
 
 // What pg_basebackup can keep to, in bytes per second.
 const (
-	minRate = 32 << 10
+	minRate = 32e3
 	maxRate = 1 << 30
 )
 

@@ -74,7 +74,7 @@ func (r *restoring) basebackup(ctx context.Context) error {
 		args = append(args, "--no-slot")
 	}
 	if rate := r.cfg.RebuildRate; rate > 0 {
-		args = append(args, "--max-rate="+strconv.FormatInt(rate>>10, 10))
+		args = append(args, "--max-rate="+strconv.FormatInt((rate+1<<10-1)>>10, 10))
 	}
 	silent := func(string) {}
 	err := r.child(ctx, silent, r.progress.read, "pg_basebackup", args...)
