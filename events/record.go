@@ -27,6 +27,7 @@ type Record struct {
 	Settled bool            `json:"settled"`           // stable and protected long enough since automation moved it; new groups are
 	Since   time.Time       `json:"since"`             // display only: when Active last changed, by the leader's wall clock
 	Works   uint64          `json:"works,omitempty"`   // counts restores, for their ids
+	Next    *Operation      `json:"next,omitempty"`    // a failback whose restore is done: begins as soon as it may
 	Restart *Operation      `json:"restart,omitempty"` // a planned restart of a member under way
 	Gone    string          `json:"gone,omitempty"`    // tombstone: released from care, by whom and why
 }
@@ -45,7 +46,7 @@ type Member struct {
 	SystemID string   `json:"system_id,omitempty"`
 	Address  string   `json:"address,omitempty"`
 	Hold     string   `json:"hold,omitempty"` // failed, and restored only when a person asks: why
-	// Work is the restore or rebuild under way: passive by role, but no candidate before it streams. An ended one is kept only where it failed.
+	// Work is the restore or rebuild under way: passive by role, but no candidate before it streams.
 	Work  *Operation   `json:"work,omitempty"`
 	Quiet *Maintenance `json:"quiet,omitempty"`
 }
@@ -102,7 +103,7 @@ func (r *Record) Clone() *Record {
 	c := *r
 	c.Members = append([]Member(nil), r.Members...)
 	c.Lists = append([]CandidateList(nil), r.Lists...)
-	c.Op, c.Restart = r.Op.clone(), r.Restart.clone()
+	c.Op, c.Next, c.Restart = r.Op.clone(), r.Next.clone(), r.Restart.clone()
 	for i := range c.Members {
 		c.Members[i].Work = c.Members[i].Work.clone()
 	}
