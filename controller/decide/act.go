@@ -201,6 +201,7 @@ func done(f *Facts, o *Outcome) {
 	a := f.active()
 	r.Op.Ended = "done"
 	r.Op.Serving = f.since(r.Op)
+	ended := r.Op.Timeline // as the cut target had it
 	if p, ok := a.Report.Result(events.StepID(r.Group, r.Epoch, "promote")); ok {
 		r.Op.Phases = append(r.Op.Phases, events.PhaseTime{Phase: "promote", Took: p.Took})
 		if p.Timeline != 0 {
@@ -209,6 +210,10 @@ func done(f *Facts, o *Outcome) {
 		if p.LSN != 0 {
 			r.Op.Promoted = p.LSN // where the new timeline forked off, exactly
 		}
+	}
+	r.Forks = append(r.Forks, events.Fork{Timeline: ended, At: r.Op.Promoted})
+	if n := len(r.Forks); n > events.KeepForks {
+		r.Forks = append(r.Forks[:0:0], r.Forks[n-events.KeepForks:]...)
 	}
 	o.notice(f, events.NoticeServing)
 }

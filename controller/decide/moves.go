@@ -243,12 +243,8 @@ func (f *Facts) knownAs() []string {
 		return nil
 	}
 	var ids []string
-	ops := []*events.Operation{f.Record.Op, f.Record.Next, f.Record.Restart}
-	for i := range f.Record.Members {
-		ops = append(ops, f.Record.Members[i].Work)
-	}
-	for _, op := range ops {
-		if op != nil && op.Ask == f.Ask.ID {
+	for _, op := range f.Record.Operations() {
+		if op.Ask == f.Ask.ID {
 			ids = append(ids, op.ID)
 		}
 	}

@@ -174,11 +174,17 @@ func (f *Facts) due() []*Cluster {
 	return cs
 }
 
-// ahead reports whether a passive replayed more of the old timeline than the active kept of it: it can't follow any more (facts, timelines).
+// ahead reports whether a passive replayed more of its timeline than a later one kept of it: it can't follow any more (facts, timelines).
 func (f *Facts) ahead(c *Cluster) bool {
-	op := f.Record.Op
-	return c.Role == events.RolePassive && op != nil && op.Ended == "done" && op.To == f.Record.Active && op.Promoted != 0 && c.Health.Server == events.ServerRecovery &&
-		!c.Health.Streaming && c.Health.Timeline < f.timeline() && c.Health.Replayed > op.Promoted
+	if c.Role != events.RolePassive || c.Health.Server != events.ServerRecovery || c.Health.Streaming || c.Health.Timeline >= f.timeline() {
+		return false
+	}
+	for _, x := range f.Record.Forks {
+		if x.Timeline == c.Health.Timeline && c.Health.Replayed > x.At {
+			return true
+		}
+	}
+	return false
 }
 
 func beginDue(f *Facts, o *Outcome) {
@@ -236,7 +242,9 @@ func finish(f *Facts, o *Outcome) {
 			op.Loss = exact(op.Loss, res.Lost)
 		}
 		if w.Then == events.AskFailback && r.Next == nil {
-			r.Next = &events.Operation{ID: w.ID, Verb: events.AskFailback, Ask: w.Ask, By: w.By, From: r.Active, To: c.Cluster, Began: f.Wall}
+			next := *w // with what the restore found: if the swap does not begin, its report stands for both
+			next.Verb, next.Ended, next.Then, next.From, next.Began, next.Protected = events.AskFailback, "", "", r.Active, f.Wall, 0
+			r.Next = &next
 		}
 		n := o.notice(f, events.NoticeRestored)
 		n.Operation, n.Cluster, n.Region, n.By, n.Report = w.ID, c.Cluster.Cluster, c.Cluster.Region, w.By, w

@@ -155,8 +155,8 @@ func swapping(f *Facts) bool { return swaps(f.Record.Op) && f.Record.Running() }
 
 // next begins the failback that waited for its restore.
 func nextSwap(f *Facts, o *Outcome) {
-	op := *f.Record.Next
-	f.beginSwap(o, &op)
+	n := f.Record.Next
+	f.beginSwap(o, &events.Operation{Verb: n.Verb, Ask: n.Ask, By: n.By, To: n.To})
 }
 
 func (f *Facts) nextTooLate() bool { return f.Wall.Sub(f.Record.Next.Began) >= f.D.Prepare }
