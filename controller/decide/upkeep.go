@@ -60,7 +60,7 @@ var upkeeps = [...]row{
 	{"upkeep.quiet", "any", "a maintenance is over", func(f *Facts) bool { return len(f.quietOver()) > 0 }, endQuiet, "its absence counts again"},
 	{"upkeep.released", "active", "the group was removed from the configuration and can be let go", func(f *Facts) bool {
 		return f.Config.Removed && !f.Record.Running() && f.notReleasable() == ""
-	}, release, "it is released: its databases go on as a plain pair"},
+	}, release, "{group} is not configured any more: it is released, and its databases go on as a plain pair"},
 	{"upkeep.joined", "active", "a cluster was added to the configuration, and its agent reports it", func(f *Facts) bool {
 		return !f.Config.Removed && !f.Record.Running() && f.joins() != nil
 	}, join, "it belongs to the group from here on, failed until it is restored or given its first copy"},
@@ -80,11 +80,20 @@ var upkeeps = [...]row{
 
 // upkeep does every row that matches.
 func upkeep(f *Facts, o *Outcome) {
+	moved := o.Rule
 	for i := range upkeeps {
 		if r := &upkeeps[i]; r.applies(f) && r.is(f) {
+			told := len(o.Notices)
+			o.Rule = r.id // what it tells bears its own id
 			r.do(f, o)
+			for j := told; j < len(o.Notices); j++ {
+				if o.Notices[j].Why == "" {
+					o.Notices[j].Why = f.say(r.why, o)
+				}
+			}
 		}
 	}
+	o.Rule = moved
 	o.Sets = newest(o.Sets)
 }
 

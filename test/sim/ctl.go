@@ -210,17 +210,20 @@ func (c *ctl) take(life int, term events.Seq) {
 	})
 }
 
-// reread takes the reports that are stored, as intake does: a plain message may have been lost.
+// reread takes the reports and configurations that are stored, as intake does: a plain message may have been lost.
 func (c *ctl) reread(life int, term events.Seq) {
 	c.alive(life, func() {
 		if c.fleet == nil || c.core.Term() != term {
 			return
 		}
-		var reports []events.Report
-		c.w.hub.request(c.region, func() { reports = c.w.hub.snapshot(term, c.region).Reports }, func() {
+		var now fleet.Snapshot
+		c.w.hub.request(c.region, func() { now = c.w.hub.snapshot(term, c.region) }, func() {
 			c.alive(life, func() {
-				for _, r := range reports {
+				for _, r := range now.Reports {
 					c.input(fleet.ReportSeen{Report: r})
+				}
+				for _, g := range now.Groups {
+					c.input(fleet.GroupSeen{GroupConfig: g})
 				}
 			})
 		})
