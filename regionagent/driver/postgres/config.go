@@ -20,13 +20,14 @@ import (
 type Config struct {
 	Cluster events.Ref `yaml:"-"` // whom it serves; its cluster name is the application_name of its replication link
 
-	Unit        string      `yaml:"unit"`        // systemd unit that runs it; Debian's postgresql@15-main also tells data, user and bin
-	Data        string      `yaml:"data"`        // data directory, absolute; default from a Debian unit
-	Bin         string      `yaml:"bin"`         // directory of pg_ctl and postgres; default by the version of the data directory
-	User        string      `yaml:"user"`        // OS user that owns the server; default the owner of Data
-	DSNFile     string      `yaml:"dsn_file"`    // connection string of a superuser; default the local socket as User, by peer authentication
-	Advertise   string      `yaml:"advertise"`   // host:port where clients and peers reach it; default the host's name and the server's port
-	Replication Replication `yaml:"replication"` // how it connects to an upstream
+	Unit        string      `yaml:"unit"`         // systemd unit that runs it; Debian's postgresql@15-main also tells data, user and bin
+	Data        string      `yaml:"data"`         // data directory, absolute; default from a Debian unit
+	Bin         string      `yaml:"bin"`          // directory of pg_ctl and postgres; default by the version of the data directory
+	User        string      `yaml:"user"`         // OS user that owns the server; default the owner of Data
+	DSNFile     string      `yaml:"dsn_file"`     // connection string of a superuser; default the local socket as User, by peer authentication
+	Advertise   string      `yaml:"advertise"`    // host:port where clients and peers reach it; default the host's name and the server's port
+	Replication Replication `yaml:"replication"`  // how it connects to an upstream
+	RebuildRate int64       `yaml:"rebuild_rate"` // bytes per second that a copy may take from its source; 0 = unlimited, else 32 kB to 1 GB
 
 	Metrics *Metrics `yaml:"-"` // shared by an agent's drivers; nil = not counted
 }
@@ -85,6 +86,9 @@ func (c Config) Validate() error {
 	if s := c.Replication.Slot; s != "" && !slotName.MatchString(s) {
 		bad = append(bad, wrong("replication.slot", s, "1 to 63 of a-z, 0-9 and _"))
 	}
+	if r := c.RebuildRate; r != 0 && (r < minRate || r > maxRate) {
+		bad = append(bad, wrong("rebuild_rate", strconv.FormatInt(r, 10), "0 (unlimited), or %d to %d bytes per second, which is what pg_basebackup can keep to", minRate, maxRate))
+	}
 	for field, s := range map[string]string{"replication.user": c.Replication.User, "replication.options": c.Replication.Options} {
 		if strings.ContainsAny(s, "'\n\\") {
 			bad = append(bad, wrong(field, s, "no quotes, backslashes or line ends"))
@@ -92,6 +96,12 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(bad...)
 }
+
+// What pg_basebackup can keep to, in bytes per second.
+const (
+	minRate = 32 << 10
+	maxRate = 1 << 30
+)
 
 func checkHostPort(s string) error {
 	host, port, err := net.SplitHostPort(s)
