@@ -242,8 +242,8 @@ func TestManyOperations(t *testing.T) {
 	})
 	s.query("report", func(q map[string]any) any {
 		op := ordersOperation()
-		op.ID = q["group"].(string) + "-2"
-		return controller.Report{Group: q["group"].(string), Operation: op}
+		op.ID = q["operation"].(string)
+		return controller.Report{Group: strings.TrimSuffix(op.ID, "-2"), Operation: op}
 	})
 	r := s.run("failover", "--region", "eu-west-1", "--yes")
 	r.want(t, 0)
