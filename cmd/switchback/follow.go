@@ -126,14 +126,12 @@ func (t *trip) ends(ctx context.Context, items []events.AnswerItem) ([]events.Op
 		if err != nil {
 			return ops, err
 		}
-		if next.Ended == "" {
-			items = []events.AnswerItem{{Group: items[0].Group, Operation: next.ID}}
-			swap, err := t.f.Until(ctx, items, t.tell)
-			if ops = append(ops, swap...); err != nil {
-				return ops, err
-			}
-		} else {
-			ops = append(ops, next)
+		if next.ID == last.ID { // given up
+			return append(ops, next), nil
+		}
+		swap, err := t.f.Until(ctx, []events.AnswerItem{{Group: items[0].Group, Operation: next.ID}}, t.tell)
+		if ops = append(ops, swap...); err != nil {
+			return ops, err
 		}
 	}
 	i := len(ops) - 1

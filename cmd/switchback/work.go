@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	workEvery = time.Second      // how often a restore that is followed is looked at
+	workEvery = time.Second / 2  // how often a restore that is followed is looked at
 	rateOver  = 10 * time.Second // what its rate is the mean of
 	idleLong  = 10 * time.Second // standing still for so long is worth a word
 )

@@ -24,10 +24,11 @@ var ErrUnprotected = errors.New("not protected yet")
 
 // Follower follows operations from before they are asked for, so that none of their events is missed. For one goroutine.
 type Follower struct {
-	c    *Client
-	in   chan Event
-	told map[string]bool // ids of events, for a publish that was repeated is told twice
-	stop func()
+	c     *Client
+	in    chan Event
+	later []Event         // of groups followed, about what was not followed yet: the swap that follows a restore
+	told  map[string]bool // ids of events, for a publish that was repeated is told twice
+	stop  func()
 }
 
 // Follow begins to listen. Call Stop when done.
@@ -77,12 +78,18 @@ func (f *Follower) follow(ctx context.Context, ops []events.AnswerItem, over fun
 		}
 	}
 	poll() // what was asked for before may be over before
+	take := func(e Event) {
+		if _, ours := w.group[e.Notice.Operation]; !ours {
+			f.keep(e, ops)
+		} else if f.tell(e, told) && w.take(&e.Notice) {
+			poll()
+		}
+	}
+	f.again(take)
 	for len(w.ended) < len(w.group) {
 		select {
 		case e := <-f.in:
-			if _, ours := w.group[e.Notice.Operation]; ours && f.tell(e, told) && w.take(&e.Notice) {
-				poll()
-			}
+			take(e)
 		case <-tick.C:
 			poll()
 		case done := <-polled:
@@ -94,7 +101,34 @@ func (f *Follower) follow(ctx context.Context, ops []events.AnswerItem, over fun
 			return w.results(), fmt.Errorf("%s: %w", strings.Join(w.left(), ", "), unmet)
 		}
 	}
+	for more := true; more; { // an end that was found by asking is told of, too, if its event is here
+		select {
+		case e := <-f.in:
+			take(e)
+		default:
+			more = false
+		}
+	}
 	return w.results(), nil
+}
+
+// keep keeps an event of a followed group for what may be followed next.
+func (f *Follower) keep(e Event, ops []events.AnswerItem) {
+	for _, o := range ops {
+		if e.Notice.Group == o.Group && len(f.later) < followed {
+			f.later = append(f.later, e)
+			return
+		}
+	}
+}
+
+// again hands on what was kept.
+func (f *Follower) again(take func(Event)) {
+	kept := f.later
+	f.later = nil
+	for _, e := range kept {
+		take(e)
+	}
 }
 
 // tell tells an event once and reports whether it was new.
@@ -112,6 +146,10 @@ func (f *Follower) tell(e Event, told func(Event)) bool {
 func (f *Follower) Next(ctx context.Context, ask string, restore events.AnswerItem, told func(Event)) (events.Operation, error) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	take := func(e Event) bool {
+		return e.Notice.Group == restore.Group && f.tell(e, told) && e.Notice.Operation != ""
+	}
+	f.again(func(e Event) { take(e) })
 	for {
 		if o, ok := f.c.follows(ctx, ask, restore); ok {
 			return o, nil
@@ -119,7 +157,7 @@ func (f *Follower) Next(ctx context.Context, ask string, restore events.AnswerIt
 		for again := false; !again; {
 			select {
 			case e := <-f.in:
-				again = e.Notice.Group == restore.Group && f.tell(e, told) && e.Notice.Operation != ""
+				again = take(e)
 			case <-tick.C:
 				again = true
 			case <-ctx.Done():
