@@ -156,7 +156,7 @@ func (d *demo) tell(ctx context.Context, e stage.Event) {
 	case events.NoticeFenced, events.NoticePromoted, events.NoticeAborted, events.NoticeFailed, events.NoticeAlarm:
 		d.line(e.At, "%-12s %-8s  %s", cmp.Or(n.Group, n.Region, n.Agent), n.Type, n.Why)
 	case events.NoticeServing:
-		j, err := d.stage.Judge(ctx, n.Group, d.struck, d.writers.Log(), nil)
+		j, err := d.stage.Judge(ctx, n.Group, 0, d.struck, d.writers.Log(), nil)
 		if err != nil {
 			d.line(e.At, "%-12s SERVING   %v", n.Group, err)
 			return
@@ -205,7 +205,7 @@ func (d *demo) judge(ctx context.Context, f fault) error {
 			if g.Home != stage.West {
 				continue
 			}
-			j, err := d.stage.Judge(ctx, g.Name, d.struck, log, old[g.Name])
+			j, err := d.stage.Judge(ctx, g.Name, 0, d.struck, log, old[g.Name])
 			if err != nil {
 				return err
 			}

@@ -156,7 +156,7 @@ func (p *play) view(group string) (v stage.GroupView) {
 func (p *play) judge(g stage.Group, fault stage.Instant, old map[stage.Row]bool) (j stage.Judged) {
 	p.t.Helper()
 	p.wait("the audit of "+g.Name, func() (err error) {
-		j, err = p.Judge(p.t.Context(), g.Name, fault, p.writers.Log(), old)
+		j, err = p.Judge(p.t.Context(), g.Name, 0, fault, p.writers.Log(), old)
 		return err
 	})
 	for _, b := range j.Bad {
