@@ -33,22 +33,28 @@ func (v GroupView) Cluster(ref events.Ref) fleet.ClusterView {
 	return fleet.ClusterView{}
 }
 
-// Home says what is missing until the group is home: active where it belongs, every other cluster following, nothing under way. Empty = it is.
+// Home says what is missing until the group is home: active where it belongs, and whole. Empty = it is.
 func (v GroupView) Home() string {
+	if v.Record != nil && v.Active() != v.Config.Primary {
+		return "active is " + v.Active().String() + ": " + v.Why
+	}
+	return v.Whole()
+}
+
+// Whole says what is missing until the group is whole, wherever it is active: every other cluster follows, and nothing is under way. Empty = nothing.
+func (v GroupView) Whole() string {
 	r := v.Record
 	switch {
 	case r == nil:
 		return "nobody knows it"
-	case r.Phase != events.PhaseActive || r.Running():
+	case r.Phase != events.PhaseActive || r.Running() || r.Next != nil:
 		return "an operation is under way: " + v.Why
-	case v.Active() != v.Config.Primary:
-		return "active is " + v.Active().String() + ": " + v.Why
 	case !v.Protected:
 		return "it is not protected: " + v.Why
 	}
 	for _, c := range v.Clusters {
 		if c.Role == events.RoleFailed || c.Op != "" || c.Role == events.RolePassive && c.Fit != "" {
-			return fmt.Sprintf("%s is %s, %s %s %s %s", c.Cluster, c.Role, c.Server, c.Op, c.Fit, c.Error)
+			return fmt.Sprintf("%s is %s, %s %s %s %s %s", c.Cluster, c.Role, c.Server, c.Op, c.Hold, c.Fit, c.Error)
 		}
 	}
 	return ""
