@@ -187,7 +187,7 @@ func (a *agent) addCluster(c config.Cluster, m *postgres.Metrics) error {
 	}
 	p := c.Postgres
 	drv, err := postgres.New(postgres.Config{
-		Cluster: ref, Unit: p.Unit, Data: p.Data, Bin: p.Bin, User: p.User, DSNFile: string(p.DSN), Advertise: p.Advertise, Metrics: m,
+		Cluster: ref, Unit: p.Unit, Data: p.Data, Bin: p.Bin, User: p.User, DSNFile: string(p.DSN), Advertise: p.Advertise, RebuildRate: p.RebuildRate, Metrics: m,
 		Replication: postgres.Replication{User: p.Replication.User, PasswordFile: string(p.Replication.Password), Slot: p.Replication.Slot, Options: p.Replication.Options},
 	}, a.log.With("cluster", ref.String()))
 	if err != nil {
