@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -28,6 +28,16 @@ type answered struct {
 func askFlags(cmd *cobra.Command, ask *events.Ask) {
 	cmd.Flags().StringVar(&ask.Reason, "reason", "", "why, for the record")
 	cmd.Flags().StringVar(&ask.ID, "id", "", "id of this ask: asked again with the same one, nothing is done twice (default: a new one)")
+}
+
+// moveFlags are those of every ask that may be refused because the controller is blind, and that can be tried. What nobody follows has no detach.
+func moveFlags(cmd *cobra.Command, ask *events.Ask, detach *bool) {
+	f := cmd.Flags()
+	f.BoolVar(&ask.WhileBlind, "while-blind", false, "do it although the controller reaches fewer than half of the regions; needs --reason")
+	f.BoolVar(&ask.DryRun, "dry-run", false, "say what it would do, and do nothing")
+	if detach != nil {
+		f.BoolVar(detach, "detach", false, "print the operation's id and return")
+	}
 }
 
 // prepare fills in who asks and checks the ask by itself.
@@ -57,6 +67,53 @@ func (a *app) confirm(what, name string) error {
 	}
 	if err != nil && typed == "" {
 		return fmt.Errorf("read the confirmation: %w", err)
+	}
+	return nil
+}
+
+// sure has the person confirm something dangerous, told what the group looks like now; what gets nil where the leader can't say.
+func (a *app) sure(cmd *cobra.Command, ask *events.Ask, name string, what func(g *fleet.GroupView) string) error {
+	var g *fleet.GroupView
+	if !a.yes && a.asks {
+		var err error
+		if g, err = a.peek(cmd, ask); err != nil {
+			return err
+		}
+	}
+	return a.confirm(what(g), name)
+}
+
+// peek looks at the group an ask is about; nil if the leader knows none: it says so itself when it is asked.
+func (a *app) peek(cmd *cobra.Command, ask *events.Ask) (g *fleet.GroupView, err error) {
+	err = a.asking(cmd, func(ctx context.Context, c *client.Client) error {
+		g, err = groupOf(ctx, c, ask.Group, ask.Cluster)
+		return err
+	})
+	if _, refused := errors.AsType[client.Refusal](err); refused {
+		return nil, nil
+	}
+	return g, err
+}
+
+// groupOf asks for a group by its name, or by that of a cluster of its.
+func groupOf(ctx context.Context, c *client.Client, group, cluster string) (*fleet.GroupView, error) {
+	var g fleet.GroupView
+	err := c.Query(ctx, "group", map[string]string{"group": group, "cluster": cluster}, &g)
+	return &g, err
+}
+
+// askedAbout takes what a verb is about: a group, or one cluster by region/name, as an argument or by --cluster.
+func askedAbout(ask *events.Ask, args []string) error {
+	switch {
+	case len(args) == 0 && ask.Cluster == "":
+		return usage("want a GROUP, or a REGION/CLUSTER")
+	case len(args) == 0:
+	case !strings.Contains(args[0], "/"):
+		ask.Group = args[0]
+	case ask.Cluster != "" && ask.Cluster != args[0]:
+		return usage("%s and --cluster %s: want one of them", args[0], ask.Cluster)
+	default:
+		ask.Cluster = args[0]
 	}
 	return nil
 }
@@ -113,85 +170,4 @@ func verdict(ans *events.Answer, ops []events.Operation) error {
 		}
 	}
 	return nil
-}
-
-// move asks for something that takes time and follows it to its end.
-func (a *app) move(cmd *cobra.Command, ask events.Ask, detach bool) error {
-	b, err := a.connect(cmd.Context())
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	c := client.New(b)
-	f, err := c.Follow() // before it is asked, so that nothing is missed
-	if err != nil {
-		return err
-	}
-	defer f.Stop()
-	began := a.now()
-	short, cancel := context.WithTimeout(cmd.Context(), a.limit(answerLimit))
-	defer cancel()
-	ans, err := c.Ask(short, ask)
-	if err != nil {
-		return err
-	}
-	var follow []events.AnswerItem
-	for _, i := range ans.Items {
-		if i.Accepted && i.Operation != "" {
-			follow = append(follow, i)
-		}
-	}
-	if a.output == "table" {
-		a.page().answer(&ans)
-	}
-	if detach || len(follow) == 0 {
-		if a.output != "table" {
-			if err := a.showValue(answered{Answer: ans}, nil); err != nil {
-				return err
-			}
-		}
-		return verdict(&ans, nil)
-	}
-	ops, err := a.follow(cmd.Context(), f, follow, began)
-	if a.output != "table" {
-		err = errors.Join(err, a.showValue(answered{ans, ops}, nil))
-	}
-	if err != nil {
-		return err
-	}
-	return verdict(&ans, ops)
-}
-
-// follow prints the steps of operations as they are told, then the report of each.
-func (a *app) follow(ctx context.Context, f *client.Follower, items []events.AnswerItem, began time.Time) ([]events.Operation, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.limit(followLimit))
-	defer cancel()
-	table := a.output == "table"
-	line := a.progress(table && a.terminal, began)
-	ops, err := f.Until(ctx, items, func(e client.Event) {
-		if table {
-			line.print(func(p *page) { p.step(e, a.now().Sub(began)) })
-		}
-	})
-	line.end()
-	if table {
-		for i := range ops {
-			a.page().report(&ops[i])
-		}
-	}
-	if errors.Is(err, client.ErrStillRunning) {
-		return ops, &failure{exitFailed, fmt.Errorf("%w: it goes on without this command, see: switchback report OPERATION", err)}
-	}
-	return ops, err
-}
-
-// step prints one event of an operation by the time since it was asked for, as seen here.
-func (p *page) step(e client.Event, since time.Duration) {
-	n := &e.Notice
-	word := plain(n.Type)
-	switch n.Type {
-	case events.NoticeServing, events.NoticeAborted, events.NoticeFailed:
-		word = strings.ToUpper(word)
-	}
-	p.line("%6.1f s  %s  %s  %s", since.Seconds(), plain(n.Group), p.paint(word), plain(n.Why))
 }

@@ -25,6 +25,7 @@ const (
 	connectLimit = 3 * time.Second
 	answerLimit  = 15 * time.Second // the door answers within 10 s, if only to say that nobody leads
 	followLimit  = 10 * time.Minute
+	restoreLimit = 24 * time.Hour // a copy takes as long as it takes
 )
 
 // settings is ~/.config/switchback/config.yaml: where the hub is, and who we are to it.

@@ -45,9 +45,7 @@ The old active is fenced first and is failed until somebody restores it. If its 
 	f.StringVar(&ask.To, "to", "", "region/cluster to promote (default: the best candidate)")
 	f.BoolVar(&ask.AcceptLoss, "accept-loss", false, "move although more may be lost than the budget allows, or nobody knows how much")
 	f.BoolVar(&ask.Unfenced, "unfenced", false, "move without a fence proof: TWO COPIES MAY ACCEPT WRITES; needs --reason")
-	f.BoolVar(&ask.WhileBlind, "while-blind", false, "move although the controller reaches fewer than half of the regions; needs --reason")
-	f.BoolVar(&ask.DryRun, "dry-run", false, "say what it would do, and do nothing")
-	f.BoolVar(&detach, "detach", false, "print the operation's id and return")
+	moveFlags(cmd, &ask, &detach)
 	return cmd
 }
 
@@ -68,7 +66,7 @@ func danger(ask *events.Ask) string {
 func (a *app) abortCommand() *cobra.Command {
 	ask := events.Ask{Verb: events.AskAbort}
 	cmd := &cobra.Command{
-		Use: "abort GROUP", Short: "Stop a failover whose promotion is not recorded yet: the old active goes on", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
+		Use: "abort GROUP", Short: "Stop a move whose promotion is not recorded yet: the old active goes on. Or stop a restore", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ask.Group = args[0]
 			if err := a.prepare(&ask); err != nil {

@@ -65,14 +65,17 @@ func dsnOf(g *fleet.GroupView) (string, error) {
 
 func (p *page) group(g *fleet.GroupView) {
 	head := fmt.Sprintf("%s   %s, %s", g.Group, g.Config.Kind, g.Config.Mode)
-	if r := g.Record; r != nil {
+	switch r := g.Record; {
+	case r == nil:
+		head += "      not under care yet"
+	case r.Gone != "":
+		head += "      RELEASED by " + plain(r.Gone)
+	default:
 		home := "home"
 		if r.Active != g.Config.Primary {
 			home = "AWAY from home"
 		}
 		head += fmt.Sprintf("      active %s (%s)   epoch %d   since %s (%s)", r.Active.Region, home, r.Epoch, p.clock(r.Since), age(p.now.Sub(r.Since)))
-	} else {
-		head += "      not under care yet"
 	}
 	p.line("%s", head)
 	var rows [][]string
@@ -80,18 +83,12 @@ func (p *page) group(g *fleet.GroupView) {
 		rows = append(rows, clusterRow(&g.Clusters[i]))
 	}
 	p.table([]string{"CLUSTER", "HOME", "ROLE", "STATE", ">TIMELINE", "LSN", ">LAG", "AGENT"}, rows)
-	for _, c := range g.Clusters {
-		if c.Error != "" {
-			p.line("%s: %s", c.Cluster, plain(c.Error))
-		}
-		if c.Fit != "" {
-			p.line("%s can't be promoted: %s", c.Cluster, plain(c.Fit))
-		}
-	}
-	if g.Record != nil {
+	p.clusters(g)
+	if g.Record != nil && g.Record.Gone == "" {
 		p.care(g)
 	}
 	p.line("now: %s (rule %s)", plain(g.Why), g.Rule)
+	p.next(g)
 }
 
 // care says how well a recorded group is off.
@@ -103,13 +100,23 @@ func (p *page) care(g *fleet.GroupView) {
 	line := "protected " + protected
 	if r.Op != nil && !r.Running() {
 		line += fmt.Sprintf("   last move %s (%s)", r.Op.ID, r.Op.Ended)
-		if r.Op.Ended == "done" {
+		switch lost := r.Op.Lost; {
+		case lost != nil:
+			line += "   lost: " + p.lost(lost, "")
+		case r.Op.Ended == "done":
 			line += "   loss at failover: " + decide.LossText(r.Op.Loss)
 		}
 	}
 	p.line("%s", line)
 	if r.Running() {
-		p.line("under way: %s %s → %s, phase %s, by %s", r.Op.ID, r.Op.From, r.Op.To, r.Phase, r.Op.By)
+		phase := "phase " + string(r.Phase)
+		if r.Op.Stage == events.StagePrepare {
+			phase = r.Op.From.String() + " writes a checkpoint and serves on"
+		}
+		p.line("under way: %s %s → %s, %s, by %s", r.Op.ID, r.Op.From, r.Op.To, phase, plain(r.Op.By))
+	}
+	if r.Restart != nil {
+		p.line("under way: %s restart of %s, by %s", r.Restart.ID, r.Restart.To, plain(r.Restart.By))
 	}
 	if r.Disarm != "" {
 		p.line("automation %s for it: %s", p.paint("DISARMED"), plain(r.Disarm))
@@ -143,23 +150,40 @@ func clusterRow(c *fleet.ClusterView) []string {
 	return []string{c.Cluster.String(), string(c.Home), role, string(c.State), timeline, lsn, behind, agent}
 }
 
-// completeGroup offers names of groups. It has little time, and no answer is no error.
+// completeGroup offers names of groups.
 func (a *app) completeGroup(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	return a.completeFrom(cmd, args, begun, begun, func(g *fleet.GroupView) []string { return []string{g.Group} })
+}
+
+// completeCluster offers clusters, by region/name.
+func (a *app) completeCluster(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	return a.completeFrom(cmd, args, begun, "", func(g *fleet.GroupView) (all []string) {
+		for _, c := range g.Clusters {
+			all = append(all, c.Cluster.String())
+		}
+		return all
+	})
+}
+
+// completeFrom offers names out of the first groups that match. It has little time, and no answer is no error.
+func (a *app) completeFrom(cmd *cobra.Command, args []string, begun, match string, names func(*fleet.GroupView) []string) ([]string, cobra.ShellCompDirective) {
 	const none = cobra.ShellCompDirectiveNoFileComp
 	if len(args) > 0 || a.begin() != nil {
 		return nil, none
 	}
 	a.timeout = 2 * time.Second
-	var names []string
+	var found []string
 	_ = a.asking(cmd, func(ctx context.Context, c *client.Client) error {
 		var gs controller.Groups
-		err := c.Query(ctx, "groups", map[string]any{"match": begun, "limit": 200}, &gs)
-		for _, g := range gs.Groups {
-			if strings.HasPrefix(g.Group, begun) {
-				names = append(names, g.Group)
+		err := c.Query(ctx, "groups", map[string]any{"match": match, "limit": 200}, &gs)
+		for i := range gs.Groups {
+			for _, n := range names(&gs.Groups[i]) {
+				if strings.HasPrefix(n, begun) {
+					found = append(found, n)
+				}
 			}
 		}
 		return err
 	})
-	return names, none
+	return found, none
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -63,15 +64,50 @@ func (p *page) groups(all []fleet.GroupView) {
 		return
 	}
 	var rows [][]string
+	heads, noted := []string{"GROUP", "PROJECT", "MODE", "ACTIVE", "HOME", ">EPOCH", "PROTECTED", ">LAG", "RULE"}, false
 	for i := range all {
-		rows = append(rows, groupRow(&all[i]))
+		note := p.note(&all[i])
+		noted = noted || note != ""
+		rows = append(rows, append(groupRow(&all[i]), note))
 	}
-	p.table([]string{"GROUP", "PROJECT", "MODE", "ACTIVE", "HOME", ">EPOCH", "PROTECTED", ">LAG", "RULE"}, rows)
+	if noted {
+		heads = append(heads, "NOTE")
+	} else {
+		for i := range rows {
+			rows[i] = rows[i][:len(heads)]
+		}
+	}
+	p.table(heads, rows)
+}
+
+// note is what is being done to a group's clusters, or waits to be, in a few words.
+func (p *page) note(g *fleet.GroupView) string {
+	var notes []string
+	if g.Record != nil && g.Record.Gone != "" {
+		return ""
+	}
+	for i := range g.Clusters {
+		c := &g.Clusters[i]
+		switch {
+		case c.Op != "":
+			notes = append(notes, fmt.Sprintf("%s %s %s", c.Cluster.Region, events.StateRebuilding, workText(c.Work)))
+		case c.Role == events.RoleFailed && c.Hold != "":
+			notes = append(notes, c.Cluster.Region+" failed, waits for a person")
+		case c.Role == events.RoleFailed:
+			notes = append(notes, c.Cluster.Region+" failed")
+		}
+		if c.Quiet != nil {
+			notes = append(notes, fmt.Sprintf("%s in maintenance until %s", c.Cluster.Region, p.clock(c.Quiet.Until)))
+		}
+	}
+	return strings.Join(notes, "; ")
 }
 
 func groupRow(g *fleet.GroupView) []string {
 	active, home, epoch, protected, least := "-", "-", "-", "-", int64(-1)
-	if r := g.Record; r != nil {
+	if r := g.Record; r != nil && r.Gone != "" {
+		protected = "released"
+	} else if r != nil {
 		active, home, epoch, protected = r.Active.Region, "home", fmt.Sprint(r.Epoch), "NO"
 		if r.Active != g.Config.Primary {
 			home = "AWAY"

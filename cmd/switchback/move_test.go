@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -164,12 +165,30 @@ func TestAsks(t *testing.T) {
 		"failover --region eu-west-1 --dry-run":                 {Verb: "failover", Region: "eu-west-1", DryRun: true},
 		"failover orders --dry-run --unfenced --reason fire":    {Verb: "failover", Group: "orders", DryRun: true, Unfenced: true, Reason: "fire"},
 		"failover orders --dry-run --while-blind --reason eyes": {Verb: "failover", Group: "orders", DryRun: true, WhileBlind: true, Reason: "eyes"},
-		"abort orders": {Verb: "abort", Group: "orders"},
-		"arm":          {Verb: "arm"},
-		"arm orders":   {Verb: "arm", Group: "orders"},
-		"disarm --region eu-west-1 --yes --reason work": {Verb: "disarm", Region: "eu-west-1", Reason: "work"},
-		"approve --region eu-west-1":                    {Verb: "approve", Region: "eu-west-1"},
-		"--as bob arm orders --id the-same-again":       {Verb: "arm", Group: "orders", ID: "the-same-again", Actor: "bob"},
+		"restore orders": {Verb: "restore", Group: "orders"},
+		"restore orders --cluster eu-west-1/orders-a --copy":       {Verb: "restore", Group: "orders", Cluster: "eu-west-1/orders-a", Copy: true},
+		"restore eu-west-1/orders-a --detach":                      {Verb: "restore", Cluster: "eu-west-1/orders-a"},
+		"restore --cluster eu-west-1/orders-a --dry-run":           {Verb: "restore", Cluster: "eu-west-1/orders-a", DryRun: true},
+		"rebuild orders --copy --yes --reason checksums":           {Verb: "rebuild", Group: "orders", Copy: true, Reason: "checksums"},
+		"rebuild orders --copy --dry-run":                          {Verb: "rebuild", Group: "orders", Copy: true, DryRun: true},
+		"protect orders":                                           {Verb: "protect", Group: "orders"},
+		"protect eu-north-1/orders-c --while-blind --reason eyes":  {Verb: "protect", Cluster: "eu-north-1/orders-c", WhileBlind: true, Reason: "eyes"},
+		"switchover orders --dry-run":                              {Verb: "switchover", Group: "orders", DryRun: true},
+		"switchover orders --yes --detach --to eu-west-1/orders-a": {Verb: "switchover", Group: "orders", To: "eu-west-1/orders-a"},
+		"failback orders --dry-run":                                {Verb: "failback", Group: "orders", DryRun: true},
+		"failback orders --yes --detach --reason home":             {Verb: "failback", Group: "orders", Reason: "home"},
+		"release orders --yes":                                     {Verb: "release", Group: "orders"},
+		"release orders --dry-run":                                 {Verb: "release", Group: "orders", DryRun: true},
+		"maintenance eu-west-1/orders-a --for 30m --reason disk":   {Verb: "maintenance", Cluster: "eu-west-1/orders-a", For: events.Duration(30 * time.Minute), Reason: "disk"},
+		"maintenance eu-west-1/orders-a --end":                     {Verb: "maintenance", Cluster: "eu-west-1/orders-a"},
+		"restart eu-west-1/orders-a --yes":                         {Verb: "restart", Cluster: "eu-west-1/orders-a"},
+		"restart eu-west-1/orders-a --dry-run":                     {Verb: "restart", Cluster: "eu-west-1/orders-a", DryRun: true},
+		"abort orders":                                             {Verb: "abort", Group: "orders"},
+		"arm":                                                      {Verb: "arm"},
+		"arm orders":                                               {Verb: "arm", Group: "orders"},
+		"disarm --region eu-west-1 --yes --reason work":            {Verb: "disarm", Region: "eu-west-1", Reason: "work"},
+		"approve --region eu-west-1":                               {Verb: "approve", Region: "eu-west-1"},
+		"--as bob arm orders --id the-same-again":                  {Verb: "arm", Group: "orders", ID: "the-same-again", Actor: "bob"},
 	} {
 		before := len(s.asked())
 		s.run(strings.Fields(line)...).want(t, 0)
@@ -222,6 +241,25 @@ func TestBadAsks(t *testing.T) {
 		"approve":                                    "neither group nor region",
 		"disarm --region= --yes":                     "want a GROUP or --region REGION",
 		"arm a b":                                    "accepts at most 1 arg(s)",
+		"restore":                                    "want a GROUP, or a REGION/CLUSTER",
+		"restore a/b --cluster a/c":                  "a/b and --cluster a/c: want one of them",
+		"restore orders --cluster orders-a":          "want region/cluster",
+		"restore a/b/c":                              "cluster \"b/c\"",
+		"restore Orders":                             "group \"Orders\"",
+		"rebuild orders --copy":                      "want --yes",
+		"protect orders --copy":                      "unknown flag",
+		"switchover":                                 "accepts 1 arg(s)",
+		"switchover --region eu-west-1":              "unknown flag",
+		"switchover orders":                          "want --yes",
+		"failback orders --while-blind --yes":        "gives no reason",
+		"failback orders":                            "want --yes",
+		"release orders":                             "want --yes",
+		"maintenance orders --for 30m":               "want region/cluster",
+		"maintenance a/b":                            "want --for DURATION, as in --for 30m, or --end",
+		"maintenance a/b --for 30m --end":            "or --end",
+		"maintenance a/b --for 0s":                   "--for 0s: want more than 0, or --end",
+		"maintenance a/b --for 200h":                 "want 0 (it ends now) to 168h0m0s",
+		"restart orders --yes":                       "want region/cluster",
 		"failover orders --nonsense":                 "unknown flag",
 	} {
 		r := person{}.run(t.Context(), append([]string{"--hub", "nats://127.0.0.1:1", "--as", "alice"}, strings.Fields(line)...)...)
@@ -242,8 +280,8 @@ func TestManyOperations(t *testing.T) {
 	})
 	s.query("report", func(q map[string]any) any {
 		op := ordersOperation()
-		op.ID = q["group"].(string) + "-2"
-		return controller.Report{Group: q["group"].(string), Operation: op}
+		op.ID = q["operation"].(string)
+		return controller.Report{Group: strings.TrimSuffix(op.ID, "-2"), Operation: op}
 	})
 	r := s.run("failover", "--region", "eu-west-1", "--yes")
 	r.want(t, 0)

@@ -35,16 +35,17 @@ func TestPrinters(t *testing.T) {
 	broke.add(sim.Result{Seed: 7, Steps: 12, Rows: map[string]int{"promote": 3}, Violation: &sim.Violation{At: 3 * time.Second, Rule: "I1", What: "two writable"}})
 	broke.sum(500 * time.Millisecond)
 	for name, print := range map[string]func(p *page){
-		"status-outage":  func(p *page) { p.status(darkStatus()) },
-		"status-blind":   func(p *page) { p.status(quiet()) },
+		"status-outage":  func(p *page) { p.status(darkStatus(), "") },
+		"status-blind":   func(p *page) { p.status(quiet(), "") },
+		"status-restore": func(p *page) { p.status(darkStatus(), waitText(comingHome())) },
 		"group-away":     func(p *page) { p.group(&orders) },
 		"group-running":  func(p *page) { p.group(&running) },
 		"group-unborn":   func(p *page) { p.group(&billing) },
 		"groups":         func(p *page) { p.groups([]fleet.GroupView{billing, orders}) },
-		"why":            func(p *page) { p.why("orders", ordersWhy()) },
-		"why-unjudged":   func(p *page) { p.why("eu-west-1", &controller.Why{Why: ": "}) },
-		"report":         func(p *page) { p.report(&op) },
-		"report-aborted": func(p *page) { p.report(&aborted) },
+		"why":            func(p *page) { p.why("orders", ordersWhy(), nil) },
+		"why-unjudged":   func(p *page) { p.why("eu-west-1", &controller.Why{Why: ": "}, nil) },
+		"report":         func(p *page) { p.report(&op, "") },
+		"report-aborted": func(p *page) { p.report(&aborted, "") },
 		"answer-refused": func(p *page) { p.answer(lost) },
 		"answer-mixed":   func(p *page) { p.answer(mixed) },
 		"doctor":         func(p *page) { p.diagnosis(found) },
@@ -80,8 +81,8 @@ func golden(t *testing.T, name string, got []byte) {
 func TestColours(t *testing.T) {
 	t.Parallel()
 	var plainText, colored bytes.Buffer
-	(&page{w: &plainText, now: noon}).status(darkStatus())
-	(&page{w: &colored, now: noon, color: true}).status(darkStatus())
+	(&page{w: &plainText, now: noon}).status(darkStatus(), "")
+	(&page{w: &colored, now: noon, color: true}).status(darkStatus(), "")
 	if !strings.Contains(colored.String(), "\x1b[31mout\x1b[0m") {
 		t.Errorf("out is not red:\n%q", colored.String())
 	}

@@ -6,16 +6,20 @@ import (
 	"time"
 )
 
-// progress is the last line of a terminal: how long it has taken so far. A pipe gets none.
+// progress is the last line of a terminal: how long it has taken so far, and how far it got. A pipe gets none.
 type progress struct {
 	a    *app
 	on   bool
 	mu   sync.Mutex
+	text string
 	quit chan struct{}
 	done sync.WaitGroup
 }
 
-const eraseLine = "\r\x1b[K"
+const (
+	eraseLine = "\r\x1b[K"
+	lineWidth = 79 // a line that wraps can't be erased
+)
 
 func (a *app) progress(on bool, began time.Time) *progress {
 	l := &progress{a: a, on: on, quit: make(chan struct{})}
@@ -31,12 +35,30 @@ func (a *app) progress(on bool, began time.Time) *progress {
 				return
 			case <-tick.C:
 				l.mu.Lock()
-				fmt.Fprintf(a.out, "%s%6.1f s  …", eraseLine, a.now().Sub(began).Seconds())
+				fmt.Fprint(a.out, eraseLine+l.render(a.now().Sub(began)))
 				l.mu.Unlock()
 			}
 		}
 	})
 	return l
+}
+
+func (l *progress) render(since time.Duration) string {
+	line := []rune(fmt.Sprintf("%6.1f s  %s…", since.Seconds(), l.text))
+	if len(line) > lineWidth {
+		line = append(line[:lineWidth-1], '…')
+	}
+	return string(line)
+}
+
+// say sets what the line says besides the time; "" for nothing.
+func (l *progress) say(text string) {
+	if text != "" {
+		text += " "
+	}
+	l.mu.Lock()
+	l.text = text
+	l.mu.Unlock()
 }
 
 // print prints above the line.

@@ -21,8 +21,13 @@ import (
 const automation = decide.Automation
 
 func (a *app) reportCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "report OPERATION or GROUP", Short: "One operation: times by phase, fence proof, loss", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
+	var commits bool
+	cmd := &cobra.Command{
+		Use: "report OPERATION or GROUP", Short: "One operation: both clocks, times by phase, fence proof, what was lost", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
+		Long: `Shows one operation, or the last move of a group. What a failover lost is bounded at first, and counted to the commit once its old side is restored.`,
+		Example: `  switchback report orders
+  switchback report orders-8 --commits
+  switchback report orders-restore-3 -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.asking(cmd, func(ctx context.Context, c *client.Client) error {
 				var raw json.RawMessage
@@ -34,52 +39,136 @@ func (a *app) reportCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.show(raw, func(p *page) { p.report(&r.Operation) })
+				kept := ""
+				if a.output == "table" {
+					kept = keptAt(ctx, c, r.Group, &r.Operation)
+				}
+				return a.show(raw, func(p *page) {
+					p.report(&r.Operation, kept)
+					if commits {
+						p.commits(&r.Operation, kept)
+					}
+				})
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&commits, "commits", false, "list the lost commits one by one")
+	return cmd
 }
 
-func (p *page) report(o *events.Operation) {
+// report prints an operation; kept is where what it lost is kept, by host and directory.
+func (p *page) report(o *events.Operation, kept string) {
 	state := "RUNNING"
 	if o.Ended != "" {
 		state = strings.ToUpper(o.Ended)
 	}
-	by := fmt.Sprintf("by %s (rule %s)", plain(o.By), o.Rule)
-	if o.By == "" {
-		by = ""
+	by := ""
+	if o.By != "" {
+		by = fmt.Sprintf("   by %s (rule %s)", plain(o.By), o.Rule)
 	}
-	p.line("%s %s %s → %s   %s   %s", o.ID, o.Verb, o.From, o.To, by, p.paint(state))
+	p.line("%s%s%s   %s", o.ID, headline(o), by, p.paint(state))
 	if o.Why != "" {
 		p.line("why          %s", plain(o.Why))
 	}
 	if o.EndWhy != "" {
 		p.line("end          %s", plain(o.EndWhy))
 	}
+	p.clocks(o)
 	p.phases(o)
 	if o.Proof != nil {
 		p.line("fence proof  %s", plain(decide.ProofText(o.Proof)))
 	}
+	if o.How != "" {
+		p.line("how          %s", howText(o))
+	}
 	if o.Promoted != 0 {
 		p.line("data         %s", dataOf(o))
 	}
+	if o.Lost != nil {
+		p.line("lost         %s", p.lost(o.Lost, kept))
+	}
+	if restores(o) && o.Then != "" {
+		p.line("then         %s by itself", plain(o.Then))
+	}
 }
 
-// phases prints the time of each phase, and their sum as the time to serving again, for an operation that got there.
-func (p *page) phases(o *events.Operation) {
-	var parts []string
-	var sum time.Duration
-	for _, t := range o.Phases {
-		parts = append(parts, t.Phase+" "+gate.Round(t.Took))
-		sum += t.Took
+// headline says what an operation is about: a move leads from one cluster to another, other work is on one.
+func headline(o *events.Operation) string {
+	switch {
+	case o.Verb == "": // it gave way, and left nothing
+		return ""
+	case restores(o):
+		return fmt.Sprintf(" %s of %s from %s", o.Verb, o.To, o.From)
+	case o.Verb == events.AskRestart:
+		return fmt.Sprintf(" %s of %s", o.Verb, o.To)
 	}
-	if len(parts) == 0 {
+	return fmt.Sprintf(" %s %s → %s", o.Verb, o.From, o.To)
+}
+
+// clocks prints when it served and when it was protected again. What ended otherwise than done has neither.
+func (p *page) clocks(o *events.Operation) {
+	if o.Ended != "" && o.Ended != "done" || o.Verb == "" {
 		return
 	}
-	if o.Ended == "done" {
-		p.line("serving again after %s", gate.Round(sum))
+	serving, protected := "not yet", "not yet"
+	switch took := sumOf(o.Phases); {
+	case o.Serving > 0:
+		serving = gate.Round(o.Serving)
+	case o.Ended == "done" && took > 0:
+		serving = gate.Round(took)
 	}
-	p.line("%s", strings.Join(parts, " | "))
+	if o.Protected > 0 {
+		protected = gate.Round(o.Protected)
+	}
+	switch {
+	case restores(o):
+		p.line("%s", clockText("protected again", protected))
+	case o.Verb == events.AskRestart:
+		p.line("%s", clockText("serving again", serving))
+	default:
+		p.line("%s   %s", clockText("serving again", serving), clockText("protected again", protected))
+	}
+}
+
+func clockText(what, when string) string {
+	if when == "not yet" {
+		return what + ": " + when
+	}
+	return what + " " + when
+}
+
+func sumOf(phases []events.PhaseTime) (all time.Duration) {
+	for _, t := range phases {
+		all += t.Took
+	}
+	return all
+}
+
+// phases prints the time of each phase.
+func (p *page) phases(o *events.Operation) {
+	var parts []string
+	for _, t := range o.Phases {
+		parts = append(parts, t.Phase+" "+gate.Round(t.Took))
+	}
+	if len(parts) > 0 {
+		p.line("%s", strings.Join(parts, " | "))
+	}
+}
+
+// howText says how a cluster was made to follow.
+func howText(o *events.Operation) string {
+	text := map[string]string{
+		"followed": "followed: nothing of it had to be undone",
+		"rewound":  "rewound: what only it had was undone",
+		"copied":   "copied anew",
+	}[o.How]
+	if text == "" {
+		text = plain(o.How)
+	}
+	if text += ", " + size(o.Copied) + " fetched"; o.Timeline != 0 {
+		text += fmt.Sprintf("; it follows on timeline %d", o.Timeline)
+	}
+	return text
 }
 
 func dataOf(o *events.Operation) string {
@@ -93,5 +182,12 @@ func dataOf(o *events.Operation) string {
 	if o.Timeline != 0 {
 		promoted += fmt.Sprintf(" on timeline %d", o.Timeline)
 	}
-	return strings.Join(append(parts, promoted, "loss "+decide.LossText(o.Loss)), ", ")
+	parts = append(parts, promoted)
+	if o.Lost == nil || o.Lost.Unread != "" {
+		parts = append(parts, "loss "+decide.LossText(o.Loss))
+		if o.Lost == nil && (o.Loss == nil || !o.Loss.Exact) {
+			parts = append(parts, fmt.Sprintf("counted exactly when %s is restored", o.From))
+		}
+	}
+	return strings.Join(parts, ", ")
 }

@@ -21,8 +21,8 @@ var outputs = []string{"table", "json", "yaml"}
 // root is the whole command line.
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use: "switchback", Short: "Fails whole regions of PostgreSQL over to another, never with two writable copies.",
-		Long: `Fails whole regions of PostgreSQL over to another, in seconds, without ever leaving two writable copies.
+		Use: "switchback", Short: "Fails whole regions of PostgreSQL over to another and brings them home, never with two writable copies.",
+		Long: `Fails whole regions of PostgreSQL over to another, in seconds, without ever leaving two writable copies. Then brings them home.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a rule, 4 not reachable.`,
 		SilenceErrors: true, SilenceUsage: true,
@@ -40,13 +40,13 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a rule, 4 not reachable.`,
 	f.StringVar(&a.actor, "as", "", "who asks, as the audit shows it (default: your user name)")
 	f.StringVarP(&a.output, "output", "o", "table", "table, json or yaml")
 	f.BoolVarP(&a.yes, "yes", "y", false, "do not ask for confirmation")
-	f.DurationVar(&a.timeout, "timeout", 0, "give up after this long (default 15s for an answer, 10m for an operation to end)")
+	f.DurationVar(&a.timeout, "timeout", 0, "give up after this long (default 15s for an answer, 10m for a move to end, 24h for a restore)")
 	complete(root, "output", outputs)
 	for i, cmds := range [][]*cobra.Command{
 		{a.statusCommand(), a.groupsCommand(), a.groupCommand(), a.whyCommand(), a.eventsCommand(), a.reportCommand()},
-		{a.failoverCommand(), a.abortCommand()},
-		{a.armCommand(), a.disarmCommand(), a.approveCommand()},
-		{a.applyCommand(), a.diffCommand(), a.doctorCommand()},
+		{a.failoverCommand(), a.restoreCommand(), a.rebuildCommand(), a.switchoverCommand(), a.failbackCommand(), a.abortCommand()},
+		{a.armCommand(), a.disarmCommand(), a.approveCommand(), a.maintenanceCommand(), a.restartCommand()},
+		{a.protectCommand(), a.releaseCommand(), a.applyCommand(), a.diffCommand(), a.doctorCommand()},
 		{demoCommand(), a.hubCommand(), a.controllerCommand(), a.agentCommand(), a.guardCommand(), a.simCommand(), a.versionCommand()},
 	} {
 		for _, c := range cmds {

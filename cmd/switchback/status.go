@@ -64,10 +64,25 @@ func (a *app) status(ctx context.Context, c *client.Client, limit time.Duration,
 	if err := query(ctx, c, "status", struct{}{}, &raw, &s); err != nil {
 		return err
 	}
+	waits := ""
+	if a.output == "table" && s.Unprotected > 0 && s.Groups <= groupsPage {
+		waits = unprotected(ctx, c)
+	}
 	if clear {
 		fmt.Fprint(a.out, "\x1b[H\x1b[2J")
 	}
-	return a.show(raw, func(p *page) { p.status(&s) })
+	return a.show(raw, func(p *page) { p.status(&s, waits) })
+}
+
+// unprotected says what the unprotected groups of a fleet of one page wait for; "" if that can't be learned at once.
+func unprotected(ctx context.Context, c *client.Client) string {
+	ctx, cancel := context.WithTimeout(ctx, watchLimit/3)
+	defer cancel()
+	var gs controller.Groups
+	if err := c.Query(ctx, "groups", map[string]any{"match": "", "after": "", "limit": groupsPage}, &gs); err != nil {
+		return ""
+	}
+	return waitText(gs.Groups)
 }
 
 // query asks and decodes, and keeps the answer as it came.
@@ -81,7 +96,8 @@ func query(ctx context.Context, c *client.Client, what string, q any, raw *json.
 	return nil
 }
 
-func (p *page) status(s *controller.Status) {
+// status prints the fleet; waits is what its unprotected groups wait for, empty if that is not known.
+func (p *page) status(s *controller.Status, waits string) {
 	up := 0
 	for _, ok := range s.Bus {
 		if ok {
@@ -109,7 +125,7 @@ func (p *page) status(s *controller.Status) {
 			p.line("the hub server in %s does not answer the leader", region)
 		}
 	}
-	p.needs(s)
+	p.needs(s, waits)
 }
 
 func regionRow(r *fleet.RegionView) []string {
@@ -136,12 +152,15 @@ func (p *page) remarks(r *fleet.RegionView, auto events.RegionAutomation) {
 	}
 }
 
-func (p *page) needs(s *controller.Status) {
+func (p *page) needs(s *controller.Status, waits string) {
 	switch {
 	case s.Groups == 0:
 		p.line("no groups yet: switchback apply -f fleet.yaml")
 	case s.Unprotected > 0:
-		p.line("groups: %d, of which %d unprotected: no healthy passive", s.Groups, s.Unprotected)
+		if waits == "" {
+			waits = "no healthy passive"
+		}
+		p.line("groups: %d, of which %d unprotected: %s", s.Groups, s.Unprotected, waits)
 	default:
 		p.line("groups: %d; each one under care has a healthy passive", s.Groups)
 	}

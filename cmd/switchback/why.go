@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -27,7 +28,13 @@ func (a *app) whyCommand() *cobra.Command {
 				if err := query(ctx, c, "why", about(group, region), &raw, &w); err != nil {
 					return err
 				}
-				return a.show(raw, func(p *page) { p.why(group+region, &w) })
+				var g *fleet.GroupView
+				if group != "" && a.output == "table" {
+					short, cancel := context.WithTimeout(ctx, watchLimit)
+					defer cancel()
+					g, _ = groupOf(short, c, group, "") // its clusters are shown if they can be
+				}
+				return a.show(raw, func(p *page) { p.why(group+region, &w, g) })
 			})
 		},
 	}
@@ -64,7 +71,8 @@ func about(group, region string) map[string]string {
 	return map[string]string{"region": region}
 }
 
-func (p *page) why(name string, w *controller.Why) {
+// why prints what holds, and of a group what becomes of its clusters; g may be nil.
+func (p *page) why(name string, w *controller.Why, g *fleet.GroupView) {
 	if w.Rule == "" {
 		p.line("%s: not judged yet: the leader has only just heard of it", name)
 	} else {
@@ -83,6 +91,10 @@ func (p *page) why(name string, w *controller.Why) {
 	}
 	if len(rows) > 0 {
 		p.table([]string{"  FACT", "VALUE", "", ""}, rows)
+	}
+	if g != nil {
+		p.clusters(g)
+		p.next(g)
 	}
 	if len(w.History) > 0 {
 		p.line("before:")

@@ -1,22 +1,14 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
-	"github.com/switchback-dr/switchback/pkg/bus"
 )
-
-func sortBySeq(ms []bus.Message) {
-	slices.SortFunc(ms, func(a, b bus.Message) int { return cmp.Compare(a.Seq, b.Seq) })
-}
 
 const (
 	pollEvery = time.Second
@@ -27,16 +19,21 @@ const (
 // ErrStillRunning: an operation had not ended when its follower stopped. It goes on.
 var ErrStillRunning = errors.New("still under way")
 
-// Follower follows operations from before they are asked for, so that none of their events is missed.
+// ErrUnprotected: a move is done, but no healthy passive was there yet when its follower stopped.
+var ErrUnprotected = errors.New("not protected yet")
+
+// Follower follows operations from before they are asked for, so that none of their events is missed. For one goroutine.
 type Follower struct {
-	c    *Client
-	in   chan Event
-	stop func()
+	c     *Client
+	in    chan Event
+	later []Event         // of groups followed, about what was not followed yet: the swap that follows a restore
+	told  map[string]bool // ids of events, for a publish that was repeated is told twice
+	stop  func()
 }
 
 // Follow begins to listen. Call Stop when done.
 func (c *Client) Follow() (*Follower, error) {
-	f := &Follower{c: c, in: make(chan Event, followed)}
+	f := &Follower{c: c, in: make(chan Event, followed), told: map[string]bool{}}
 	stop, err := c.Events(func(e Event) {
 		select {
 		case f.in <- e:
@@ -53,10 +50,22 @@ func (f *Follower) Stop() { f.stop() }
 // Until hands every event of the operations to told and returns when each has ended, in the order of ops. An end is heard of by an event; in case one is lost
 // the leader is asked every second, too. When ctx ends first it returns those that ended, and ErrStillRunning naming the others.
 func (f *Follower) Until(ctx context.Context, ops []events.AnswerItem, told func(Event)) ([]events.Operation, error) {
-	w := &watch{open: map[string]string{}, ended: map[string]events.Operation{}, told: map[string]bool{}}
+	return f.follow(ctx, ops, func(o *events.Operation) bool { return o.Ended != "" }, ErrStillRunning, told)
+}
+
+// Protected goes on after moves were done until the group of each has a healthy passive again. When ctx ends first it returns those that have, and
+// ErrUnprotected naming the others. One that was not done is not waited for.
+func (f *Follower) Protected(ctx context.Context, ops []events.AnswerItem, told func(Event)) ([]events.Operation, error) {
+	return f.follow(ctx, ops, func(o *events.Operation) bool { return o.Protected != 0 || (o.Ended != "" && o.Ended != "done") }, ErrUnprotected, told)
+}
+
+func (f *Follower) follow(ctx context.Context, ops []events.AnswerItem, over func(*events.Operation) bool, unmet error, told func(Event)) ([]events.Operation, error) {
+	w := &watch{over: over, group: map[string]string{}, ended: map[string]events.Operation{}}
 	for _, o := range ops {
-		w.open[o.Operation] = o.Group
-		w.order = append(w.order, o.Operation)
+		if _, twice := w.group[o.Operation]; !twice {
+			w.group[o.Operation] = o.Group
+			w.order = append(w.order, o.Operation)
+		}
 	}
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -68,13 +77,19 @@ func (f *Follower) Until(ctx context.Context, ops []events.AnswerItem, told func
 			go f.c.reports(ctx, w.some(), polled)
 		}
 	}
-	poll() // an ask that was taken before may have ended before
-	for len(w.open) > 0 {
+	poll() // what was asked for before may be over before
+	take := func(e Event) {
+		if _, ours := w.group[e.Notice.Operation]; !ours {
+			f.keep(e, ops)
+		} else if f.tell(e, told) && w.take(&e.Notice) {
+			poll()
+		}
+	}
+	f.again(take)
+	for len(w.ended) < len(w.group) {
 		select {
 		case e := <-f.in:
-			if w.take(e, told) {
-				poll()
-			}
+			take(e)
 		case <-tick.C:
 			poll()
 		case done := <-polled:
@@ -83,104 +98,83 @@ func (f *Follower) Until(ctx context.Context, ops []events.AnswerItem, told func
 				w.end(o)
 			}
 		case <-ctx.Done():
-			var left []string
-			for _, id := range w.order {
-				if _, open := w.open[id]; open {
-					left = append(left, id)
-				}
-			}
-			return w.results(), fmt.Errorf("%s: %w", strings.Join(left, ", "), ErrStillRunning)
+			return w.results(), fmt.Errorf("%s: %w", strings.Join(w.left(), ", "), unmet)
+		}
+	}
+	for more := true; more; { // an end that was found by asking is told of, too, if its event is here
+		select {
+		case e := <-f.in:
+			take(e)
+		default:
+			more = false
 		}
 	}
 	return w.results(), nil
 }
 
-// watch is what is known of the operations followed.
-type watch struct {
-	order []string
-	open  map[string]string // operation: group
-	ended map[string]events.Operation
-	told  map[string]bool // ids of events, for a publish that was repeated is told twice
-	next  int
+// keep keeps an event of a followed group for what may be followed next.
+func (f *Follower) keep(e Event, ops []events.AnswerItem) {
+	for _, o := range ops {
+		if e.Notice.Group == o.Group && len(f.later) < followed {
+			f.later = append(f.later, e)
+			return
+		}
+	}
 }
 
-// take tells an event of ours and reports whether it ends an operation without saying how it ended in full.
-func (w *watch) take(e Event, told func(Event)) (ask bool) {
-	n := &e.Notice
-	_, open := w.open[n.Operation]
-	if !open || w.told[e.ID] {
+// again hands on what was kept.
+func (f *Follower) again(take func(Event)) {
+	kept := f.later
+	f.later = nil
+	for _, e := range kept {
+		take(e)
+	}
+}
+
+// tell tells an event once and reports whether it was new.
+func (f *Follower) tell(e Event, told func(Event)) bool {
+	if f.told[e.ID] {
 		return false
 	}
-	w.told[e.ID] = true
+	f.told[e.ID] = true
 	told(e)
-	switch n.Type {
-	case events.NoticeServing, events.NoticeAborted, events.NoticeFailed, events.NoticeRefused:
-		if n.Report != nil {
-			w.end(*n.Report)
+	return true
+}
+
+// Next waits for the move that the leader begins by itself once a restore is done that was asked for by ask, as a failback's is. Every event of the group
+// is handed to told meanwhile. It returns the move; or the restore as failed, if the leader gave up what was to follow it; or ErrStillRunning when ctx ends.
+func (f *Follower) Next(ctx context.Context, ask string, restore events.AnswerItem, told func(Event)) (events.Operation, error) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	take := func(e Event) bool {
+		return e.Notice.Group == restore.Group && f.tell(e, told) && e.Notice.Operation != ""
+	}
+	f.again(func(e Event) { take(e) })
+	for {
+		if o, ok := f.c.follows(ctx, ask, restore); ok {
+			return o, nil
 		}
-		return n.Report == nil
-	}
-	return false
-}
-
-func (w *watch) end(o events.Operation) {
-	if _, open := w.open[o.ID]; open && o.Ended != "" {
-		delete(w.open, o.ID)
-		w.ended[o.ID] = o
-	}
-}
-
-func (w *watch) results() (all []events.Operation) {
-	for _, id := range w.order {
-		if o, ok := w.ended[id]; ok {
-			all = append(all, o)
-		}
-	}
-	return all
-}
-
-// some are the operations to ask about now, in turn.
-func (w *watch) some() (items []events.AnswerItem) {
-	for range w.order {
-		id := w.order[w.next%len(w.order)]
-		w.next++
-		if group, open := w.open[id]; open {
-			items = append(items, events.AnswerItem{Operation: id, Group: group})
-			if len(items) == pollMost {
-				break
+		for again := false; !again; {
+			select {
+			case e := <-f.in:
+				again = take(e)
+			case <-tick.C:
+				again = true
+			case <-ctx.Done():
+				return events.Operation{}, fmt.Errorf("what follows %s has not begun: %w", restore.Operation, ErrStillRunning)
 			}
 		}
 	}
-	return items
 }
 
-func (c *Client) reports(ctx context.Context, items []events.AnswerItem, out chan<- []events.Operation) {
+// follows finds what follows a restore: the operation of its group that bears the id of the same ask, or the restore itself if it ended otherwise than done.
+func (c *Client) follows(ctx context.Context, ask string, restore events.AnswerItem) (events.Operation, bool) {
 	ctx, cancel := context.WithTimeout(ctx, 2*pollEvery)
 	defer cancel()
-	var ops []events.Operation
-	for _, i := range items {
-		if o, err := c.report(ctx, i); err == nil {
-			ops = append(ops, o)
-		}
-	}
-	out <- ops
-}
-
-// report asks what became of one operation. One that gave way to a newer one of its group leaves no report of its own.
-func (c *Client) report(ctx context.Context, i events.AnswerItem) (events.Operation, error) {
 	var now, kept struct{ Operation events.Operation }
-	if err := c.Query(ctx, "report", map[string]string{"group": i.Group}, &now); err != nil || now.Operation.ID == i.Operation {
-		return now.Operation, err
+	if err := c.Query(ctx, "report", map[string]string{"group": restore.Group}, &now); err == nil && now.Operation.Ask == ask && now.Operation.ID != restore.Operation {
+		return now.Operation, true
 	}
-	err := c.Query(ctx, "report", map[string]string{"operation": i.Operation}, &kept)
-	if _, unknown := errors.AsType[Refusal](err); unknown && number(now.Operation.ID) > number(i.Operation) {
-		return events.Operation{ID: i.Operation, Ended: "failed", EndWhy: "its group went on to " + now.Operation.ID}, nil
-	}
-	return kept.Operation, err
-}
-
-// number is the epoch at the end of an operation's id; 0 if there is none.
-func number(id string) uint64 {
-	n, _ := strconv.ParseUint(id[strings.LastIndexByte(id, '-')+1:], 10, 64)
-	return n
+	err := c.Query(ctx, "report", map[string]string{"operation": restore.Operation}, &kept)
+	return kept.Operation, err == nil && kept.Operation.Ended != "" && kept.Operation.Ended != "done"
 }

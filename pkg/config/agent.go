@@ -47,6 +47,7 @@ type Postgres struct {
 	User        string     // OS user that owns the server; empty = the owner of the data directory
 	DSN         SecretFile // file with the connection string for probes; empty = the local socket
 	Advertise   string     // host:port under which clients and peers reach it; empty = the host's name and the server's port
+	RebuildRate int64      // bytes per second a restore may fetch; 0 = as fast as it goes
 	Replication Replication
 }
 
@@ -143,6 +144,12 @@ func (a *Agent) cluster(e entry) {
 // debianUnit is a unit whose name tells where its data is.
 var debianUnit = regexp.MustCompile(`^postgresql@\d+-.+$`)
 
+// What pg_basebackup takes as a rate, in bytes per second.
+const (
+	rebuildRateLeast = 32e3
+	rebuildRateMost  = 1e9
+)
+
 func postgres(o *object) *Postgres {
 	var p Postgres
 	unit, data, user := o.get("unit"), o.get("data"), o.get("user")
@@ -162,9 +169,7 @@ func postgres(o *object) *Postgres {
 	}
 	p.DSN = o.get("dsn_file").secret()
 	p.Advertise = o.get("advertise").address(true)
-	rate := o.get("rebuild_rate")
-	rate.size(0, "/s")
-	rate.notYet("rebuild_rate")
+	p.RebuildRate = o.get("rebuild_rate").rate(rebuildRateLeast, rebuildRateMost)
 	o.get("replication").object(func(o *object) {
 		r := &p.Replication
 		r.User, _ = o.get("user").text("a role of the database")

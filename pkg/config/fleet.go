@@ -60,7 +60,7 @@ func (f *fleet) read(o *object) {
 	f.depends, f.used = map[string][]dependency{}, map[events.Ref]string{}
 	word(o.get("version"), "1", "1")
 	f.def = events.GroupConfig{
-		Project: DefaultProject, Mode: events.ModeAuto, Isolation: events.IsolationFreeze, Priority: DefaultPriority,
+		Project: DefaultProject, Mode: events.ModeAuto, Isolation: events.IsolationFreeze, Priority: DefaultPriority, Restore: events.RestoreAuto,
 		MaxLoss: events.LossBudget{Bytes: DefaultLossBytes, Seconds: DefaultLossSeconds},
 	}
 	f.out.Config = events.FleetConfig{Profile: events.Profiles()[0].Profile, MaxOut: 1}
@@ -121,13 +121,11 @@ func (f *fleet) policy(o *object, g *events.GroupConfig) {
 		word(alone, "", "degrade", "strict")
 		alone.notYet("when_alone (it belongs to mode sync)")
 		o.get("max_loss").object(func(o *object) {
-			g.MaxLoss.Bytes = o.get("bytes").size(g.MaxLoss.Bytes, "")
+			g.MaxLoss.Bytes = o.get("bytes").size(g.MaxLoss.Bytes)
 			g.MaxLoss.Seconds = o.get("seconds").seconds(g.MaxLoss.Seconds)
 		})
 	})
-	if v := o.get("restore"); word(v, "", "auto", "manual") == "auto" {
-		v.notYet("restore auto")
-	}
+	g.Restore = word(o.get("restore"), g.Restore, events.RestoreAuto, events.RestoreManual)
 	o.get("failback").object(f.failback)
 	o.get("drill").object(schedule("drill"))
 	if v := o.get("hooks"); v.there() {

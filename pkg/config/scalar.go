@@ -124,21 +124,46 @@ func ParseSize(s string) (int64, error) {
 	return 0, fmt.Errorf("size %q: want a number and a unit, like 16MiB or 200MB (B, kB, MB, GB, TB, KiB, MiB, GiB, TiB)", s)
 }
 
-// size reads bytes; with per = "/s", bytes per second.
-func (v value) size(def int64, per string) int64 {
-	s, ok := v.text("a size, like 16MiB" + per)
+// size reads bytes; def if the key is not there.
+func (v value) size(def int64) int64 {
+	s, ok := v.text("a size, like 16MiB")
 	if !ok {
 		return def
 	}
-	n, err := ParseSize(strings.TrimSuffix(s, per))
-	if err == nil && !strings.HasSuffix(s, per) {
-		err = fmt.Errorf("rate %q: want a size per second, like 200MB/s", s)
-	}
+	n, err := ParseSize(s)
 	if err != nil {
 		v.problem("%v", err)
 		return def
 	}
 	return n
+}
+
+// rate reads bytes per second between lo and hi, both inclusive; 0 if the key is not there.
+func (v value) rate(lo, hi int64) int64 {
+	s, ok := v.text("a size per second, like 200MB/s")
+	if !ok {
+		return 0
+	}
+	number, per := strings.CutSuffix(s, "/s")
+	n, err := ParseSize(number)
+	switch {
+	case err != nil || !per:
+		v.problem("rate %q: want a size per second, like 200MB/s", s)
+	case n < lo || n > hi:
+		v.problem("rate %q: want %s/s to %s/s; without it a restore goes as fast as it can", s, sizeText(lo), sizeText(hi))
+	default:
+		return n
+	}
+	return 0
+}
+
+// sizeText writes a size as ParseSize reads it, in the largest unit of 1000 that it is a whole number of.
+func sizeText(n int64) string {
+	unit := 0
+	for n >= 1000 && n%1000 == 0 && unit < 4 {
+		n, unit = n/1000, unit+1
+	}
+	return strconv.FormatInt(n, 10) + []string{"B", "kB", "MB", "GB", "TB"}[unit]
 }
 
 // file reads an absolute path; def if the key is not there.

@@ -61,6 +61,7 @@ type View struct {
 	Rule    string         // the row that holds it
 	Exempt  bool
 	Step    *events.Step
+	Tend    []string // names of the clusters that may follow it; nil = it is not to be tended now
 }
 
 // Views shows every cluster, sorted.
@@ -71,6 +72,9 @@ func (a *Agent) Views(now events.Instant) []View {
 		if e := a.led.Find(c.ref); e != nil {
 			v.Group, v.Managed, v.Role, v.Epoch, v.Exempt, v.Step = e.Group, true, e.Role, e.Seen, e.Exempt(), e.Step
 			v.Right = a.Right(now, c.ref)
+			if e.Mode != events.ModeObserve && !e.Released && c.busy != Restore && (c.server == events.ServerRecovery || c.server == events.ServerWritable && v.Right > now) {
+				v.Tend = e.Peers
+			}
 		}
 		vs = append(vs, v)
 	}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/events"
+)
+
+func (a *app) switchoverCommand() *cobra.Command {
+	ask := events.Ask{Verb: events.AskSwitchover}
+	cmd := a.swapCommand(&ask, "switchover GROUP", "Swap active and passive without loss, both sides healthy",
+		`Swaps the active with a passive: the active is stopped cleanly, the passive has everything and is promoted, the old active follows it. Nothing is lost; writes
+pause for about a second. Every gate is checked before anything is stopped, and whatever is missed before the promotion gives the group back to its active. It
+is followed until the old active protects the group again.`,
+		`  switchback switchover orders
+  switchback switchover orders --to eu-central-1/orders-b --reason "kernel update"
+  switchback switchover orders --dry-run`,
+		func(g *fleet.GroupView) string { return switchoverDanger(&ask, g) })
+	cmd.Flags().StringVar(&ask.To, "to", "", "region/cluster to promote (default: the best candidate)")
+	return cmd
+}
+
+func (a *app) failbackCommand() *cobra.Command {
+	ask := events.Ask{Verb: events.AskFailback}
+	return a.swapCommand(&ask, "failback GROUP", "Bring a group home: restore its home if it is failed, then switch over to it",
+		`Brings a group home and follows it all the way. If its home is failed it is restored first; the active serves on meanwhile. Then they swap as by switchover: nothing
+is lost, writes pause for about a second. If the home can't take over within minutes of its restore the swap is given up, and the group stays where it is.`,
+		`  switchback failback orders
+  switchback failback orders --dry-run
+  switchback failback orders --yes --detach     # and later: switchback report orders`,
+		func(g *fleet.GroupView) string { return failbackDanger(&ask, g) })
+}
+
+func (a *app) swapCommand(ask *events.Ask, use, short, long, example string, danger func(*fleet.GroupView) string) *cobra.Command {
+	var detach bool
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Example: example, Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ask.Group = args[0]
+			if err := a.prepare(ask); err != nil {
+				return err
+			}
+			if ask.DryRun {
+				return a.throw(cmd, *ask)
+			}
+			if err := a.sure(cmd, ask, ask.Group, danger); err != nil {
+				return err
+			}
+			return a.move(cmd, *ask, detach)
+		},
+	}
+	askFlags(cmd, ask)
+	moveFlags(cmd, ask, &detach)
+	return cmd
+}
+
+// swapText is what a swap does to who uses the database.
+const swapText = "clients are disconnected and writes pause for about a second; nothing is lost, and what is missed before the promotion gives it back"
+
+func switchoverDanger(ask *events.Ask, g *fleet.GroupView) string {
+	from, to := "its active", ask.To
+	if g != nil && g.Record != nil {
+		from = g.Record.Active.String()
+		if others := passives(g); to == "" && len(others) == 1 {
+			to = others[0]
+		}
+	}
+	if to == "" {
+		to = "its best candidate"
+	}
+	return fmt.Sprintf("switchover of %s: %s hands over to %s: %s", ask.Group, from, to, swapText)
+}
+
+func failbackDanger(ask *events.Ask, g *fleet.GroupView) string {
+	home, failed := "its home", "if it is failed it is restored first, and "
+	if g != nil && g.Record != nil {
+		home = g.Config.Primary.String()
+		if c := clusterIn(g, g.Config.Primary); c != nil && c.Role == events.RoleFailed {
+			failed = fmt.Sprintf("it is failed and restored first (what only it has is counted and kept) while %s serves on; ", g.Record.Active)
+		} else if c != nil {
+			failed = fmt.Sprintf("%s hands over to it: ", g.Record.Active)
+		}
+	}
+	return fmt.Sprintf("failback of %s to %s: %sin the swap %s", ask.Group, home, failed, swapText)
+}
+
+func passives(g *fleet.GroupView) (names []string) {
+	for _, c := range g.Clusters {
+		if c.Role == events.RolePassive {
+			names = append(names, c.Cluster.String())
+		}
+	}
+	return names
+}
+
+// clusterIn is one cluster of a group, nil if it has none of that name.
+func clusterIn(g *fleet.GroupView, r events.Ref) *fleet.ClusterView {
+	for i := range g.Clusters {
+		if g.Clusters[i].Cluster == r {
+			return &g.Clusters[i]
+		}
+	}
+	return nil
+}
