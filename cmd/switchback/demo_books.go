@@ -26,7 +26,7 @@ func (d *demo) close(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d.say("  %-10s %s writes acknowledged, %d moves; lost %d, each of them counted; two writers at once: %s", g.Name, thousands(c.Acked), len(c.Gaps), len(c.Missing), twice(&c))
+		d.say("  %-10s %s writes acknowledged, %d moves; lost %s; two writers at once: %s", g.Name, thousands(c.Acked), len(c.Gaps), known(&c, lost), twice(&c))
 		for _, gap := range c.Gaps {
 			d.say("             %s → %s: writes stood still for %s, seen from outside for %s", gap.From.Region, gap.To.Region, seconds(gap.All), seconds(gap.Outside))
 		}
@@ -40,6 +40,18 @@ func (d *demo) close(ctx context.Context) error {
 		return fmt.Errorf("this must never be:\n  %s", strings.Join(d.bad, "\n  "))
 	}
 	return nil
+}
+
+// known says how many writes are lost, and whether all of them were counted.
+func known(c *stage.Course, lost []stage.Write) string {
+	switch gone := c.Unexcused(lost); {
+	case len(c.Missing) == 0:
+		return "0"
+	case len(gone) == 0:
+		return thousands(len(c.Missing)) + ", every one of them listed"
+	default:
+		return fmt.Sprintf("%s, %s OF THEM NOT LISTED", thousands(len(c.Missing)), thousands(len(gone)))
+	}
 }
 
 func twice(c *stage.Course) string {

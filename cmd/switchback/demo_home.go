@@ -25,12 +25,26 @@ func (d *demo) heal(ctx context.Context) error {
 func (d *demo) whole(ctx context.Context) error {
 	return d.follow(ctx, "are protected", func(ctx context.Context) ([]string, error) {
 		return d.left(ctx, func(v stage.GroupView) string {
-			if why := v.Whole(); why != "" && !held(v) {
-				return why
+			if held(v) {
+				return ""
 			}
-			return ""
+			return d.told(v, v.Whole())
 		})
 	})
+}
+
+// told adds to what is missing of a group the news of it: what the leader shows may be here before that.
+func (d *demo) told(v stage.GroupView, missing string) string {
+	if missing != "" || v.Record.Op == nil || v.Record.Op.Ended != "done" {
+		return missing
+	}
+	all, _ := d.stage.Bus().Events()
+	for _, e := range all[:d.at] {
+		if e.Notice.Type == events.NoticeProtected && e.Notice.Operation == v.Record.Op.ID {
+			return ""
+		}
+	}
+	return "no news that it is protected"
 }
 
 // held reports whether all that is missing waits for a person.
@@ -95,7 +109,7 @@ func (d *demo) failback(ctx context.Context) (int, error) {
 	if err != nil || len(asked) == 0 {
 		return 0, err
 	}
-	return len(asked), d.settle(ctx, "are home", asked, func(_ stage.Group, v stage.GroupView) string { return v.Home() })
+	return len(asked), d.settle(ctx, "are home", asked, func(_ stage.Group, v stage.GroupView) string { return d.told(v, v.Home()) })
 }
 
 // switchover swaps every group that is whole.
@@ -112,7 +126,7 @@ func (d *demo) switchover(ctx context.Context) error {
 		if v.Active() == was[g.Name] {
 			return "not moved yet: " + v.Why
 		}
-		return v.Whole()
+		return d.told(v, v.Whole())
 	})
 }
 
@@ -122,7 +136,7 @@ func (d *demo) restore(ctx context.Context) error {
 	if err != nil || len(asked) == 0 {
 		return err
 	}
-	return d.settle(ctx, "are restored", asked, func(_ stage.Group, v stage.GroupView) string { return v.Whole() })
+	return d.settle(ctx, "are restored", asked, func(_ stage.Group, v stage.GroupView) string { return d.told(v, v.Whole()) })
 }
 
 // settle follows until these groups are as they should be. One whose move is given up is not waited for.

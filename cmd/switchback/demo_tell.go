@@ -84,17 +84,17 @@ func (d *demo) restored(ctx context.Context, n events.Notice) string {
 	}
 	d.bad = append(d.bad, a.Bad...)
 	d.lost[g.Name] = append(d.lost[g.Name], a.Lost...)
-	if !a.Equal() {
+	switch {
+	case !a.Equal():
 		return done + "; THE LIST OF WHAT WAS LOST IS WRONG: " + strings.Join(a.Bad, "; ")
+	case a.Said.Commits == 0:
+		return done + "; lost 0"
 	}
 	return done + "; " + losses(&a)
 }
 
 // losses lists what was lost, beside what the writers miss.
 func losses(a *stage.LostAudit) string {
-	if a.Said.Commits == 0 {
-		return "0 commits lost, and the writers miss none"
-	}
 	var ids []string
 	for i, c := range a.Said.List {
 		if i == 4 && len(a.Said.List) > 5 {
@@ -105,7 +105,7 @@ func losses(a *stage.LostAudit) string {
 	}
 	unanswered := ""
 	if n := a.Said.Commits - len(a.Lost); n > 0 {
-		unanswered = fmt.Sprintf(" and %d that were never answered", n)
+		unanswered = fmt.Sprintf(" and %d more that got no answer", n)
 	}
 	return fmt.Sprintf("%s commits lost, listed: xid %s = the %s acknowledged writes that the writers miss%s",
 		thousands(a.Said.Commits), strings.Join(ids, " "), thousands(len(a.Lost)), unanswered)
@@ -129,14 +129,14 @@ func (d *demo) protected(ctx context.Context, n events.Notice) string {
 	if len(c.Gaps) > 0 {
 		pause = seconds(c.Gaps[len(c.Gaps)-1].Outside)
 	}
-	return fmt.Sprintf("%-9s %s ACTIVE, %s passive, lost %d, write pause %s", word, n.Report.To.Region, n.Report.From.Region, max(0, len(c.Missing)-len(d.lost[g.Name])), pause) + exclaim(bad)
+	return fmt.Sprintf("%-9s %s ACTIVE, %s passive, lost %d, write pause %s", word, n.Report.To.Region, n.Report.From.Region, len(c.Unexcused(d.lost[g.Name])), pause) + exclaim(bad)
 }
 
 func exclaim(bad []string) string {
 	if len(bad) == 0 {
 		return ""
 	}
-	return "; " + strings.Join(bad, "; ")
+	return "; THIS MUST NEVER BE: " + strings.Join(bad, "; ")
 }
 
 func seconds(t time.Duration) string {

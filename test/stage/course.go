@@ -116,12 +116,20 @@ func (c *Course) Check(excused []Write, want ...events.Ref) (bad []string) {
 	if !slices.Equal(went, want) {
 		bad = append(bad, fmt.Sprintf("%s: writes were acknowledged by %v, want %v", c.Group, went, want))
 	}
-	for _, x := range c.Missing {
-		if !slices.Contains(excused, x) {
-			bad = append(bad, fmt.Sprintf("%s: %s acknowledged %s %d, and it is not there", c.Group, x.Server, x.Writer, x.N))
-		}
+	if gone := c.Unexcused(excused); len(gone) > 0 {
+		x := gone[0]
+		bad = append(bad, fmt.Sprintf("%s: %d acknowledged writes are not there, nor known to be lost; the first: %s %d, by %s", c.Group, len(gone), x.Writer, x.N, x.Server))
 	}
 	return bad
+}
+
+// Unexcused are the missing writes that are not known to be lost.
+func (c *Course) Unexcused(known []Write) []Write {
+	has := make(map[Row]bool, len(known))
+	for _, x := range known {
+		has[Row{x.Writer, x.N}] = true
+	}
+	return slices.DeleteFunc(slices.Clone(c.Missing), func(x Write) bool { return has[Row{x.Writer, x.N}] })
 }
 
 // Quantile is the gap that a part of the moves stays within; at 0.5 the median. Those that are not known don't count; 0 = none is.
