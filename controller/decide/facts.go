@@ -130,6 +130,8 @@ func (f *Facts) unfit(c *Cluster) string {
 		return "its data is of another system"
 	case c.Health.Timeline < f.timeline() && (f.Ask == nil || !f.Ask.AcceptLoss):
 		return fmt.Sprintf("it has not followed to timeline %d yet: it lacks everything written since the last move", f.timeline())
+	case f.timeline() != 0 && c.Health.Timeline > f.timeline():
+		return fmt.Sprintf("it is on timeline %d, which %s never wrote", c.Health.Timeline, f.Record.Active)
 	}
 	return ""
 }

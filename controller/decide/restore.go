@@ -156,7 +156,8 @@ func (f *Facts) begin(o *Outcome, verb string, c *Cluster) *events.Operation {
 	return m.Work
 }
 
-// due lists the members automation restores now: failed ones nobody holds, and passives that hold what the active's timeline never got.
+// due lists the members automation restores now: failed ones nobody holds, and passives that hold what the active's timeline never got, or may. One that was
+// restored and then killed by its guard before anybody saw it follow is restored anew.
 func (f *Facts) due() []*Cluster {
 	var cs []*Cluster
 	if !f.Restore.OK || f.Config.Removed {
@@ -164,10 +165,18 @@ func (f *Facts) due() []*Cluster {
 	}
 	for i := range f.Members {
 		c := &f.Members[i]
-		if c.Cluster == f.Record.Active || c.Member.Work != nil || f.restorable(c) != "" {
+		if c.Cluster == f.Record.Active || f.restorable(c) != "" {
 			continue
 		}
-		if c.Role == events.RoleFailed && c.Hold == "" || f.ahead(c) {
+		undone := false
+		if c.Member.Work != nil {
+			r, ok := f.answered(c)
+			undone = ok && r.Outcome.OK() && c.Report.Primary
+			if !undone {
+				continue
+			}
+		}
+		if undone || c.Role == events.RoleFailed && c.Hold == "" || f.ahead(c) || c.Role == events.RolePassive && c.Report.Primary {
 			cs = append(cs, c)
 		}
 	}
@@ -176,8 +185,11 @@ func (f *Facts) due() []*Cluster {
 
 // ahead reports whether a passive replayed more of its timeline than a later one kept of it: it can't follow any more (facts, timelines).
 func (f *Facts) ahead(c *Cluster) bool {
-	if c.Role != events.RolePassive || c.Health.Server != events.ServerRecovery || c.Health.Streaming || c.Health.Timeline >= f.timeline() {
+	if c.Role != events.RolePassive || c.Health.Server != events.ServerRecovery || c.Health.Streaming || f.timeline() == 0 || c.Health.Timeline == f.timeline() {
 		return false
+	}
+	if c.Health.Timeline > f.timeline() {
+		return true // somebody else's
 	}
 	for _, x := range f.Record.Forks {
 		if x.Timeline == c.Health.Timeline && c.Health.Replayed > x.At {
@@ -193,10 +205,20 @@ func beginDue(f *Facts, o *Outcome) {
 		if c.Role == events.RolePassive {
 			verb = events.AskRebuild
 		}
+		old := f.Record.Clone().Member(c.Cluster).Work
+		if old != nil {
+			verb = old.Verb
+		}
 		w := f.begin(o, verb, c)
 		w.Why = "its agent has reported in"
 		if verb == events.AskRebuild {
-			w.Why = fmt.Sprintf("it replayed up to %v, beyond where timeline %d begins", c.Health.Replayed, f.timeline())
+			w.Why = fmt.Sprintf("it holds what timeline %d never got, or may", f.timeline())
+		}
+		if old != nil { // taken up again: for whoever asked
+			w.Ask, w.By, w.Then, w.Copy, w.Why = old.Ask, old.By, old.Then, old.Copy, "restored, and killed before it was found to follow: once more"
+			old.Ended, old.EndWhy = "failed", "killed before it was found to follow: taken up again as "+w.ID
+			n := o.notice(f, events.NoticeFailed)
+			n.Operation, n.Cluster, n.Region, n.Report, n.Why = old.ID, c.Cluster.Cluster, c.Cluster.Region, old, old.EndWhy
 		}
 	}
 }

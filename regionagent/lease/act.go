@@ -211,6 +211,7 @@ func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
 		c.busy = v
 	}
 	c.rising = c.rising || v == Start || v == Promote
+	c.reads = c.reads && !c.rising
 	if v == Start || v == StartStandby || v == Promote {
 		c.failures++ // until the server is found well
 		c.retryAt = f.now.Add(retryStart)
@@ -246,7 +247,7 @@ func (a *Agent) Finished(now events.Instant, act Action, r events.Result, server
 		c.mark = act.Group
 	case act.Verb == Kill && e != nil && r.Outcome.OK():
 		c.rising = false
-		e.Primary = true // whatever it wrote last, it wrote itself: never promoted again before a restore
+		e.Primary = e.Primary || !c.reads // what it wrote last it may have written itself: not promoted again before a restore
 		e.Fenced, a.dirty = r.Why, true
 	case act.Verb == Stop && e != nil && r.Outcome.OK():
 		e.Fenced, a.dirty = r.Why, true

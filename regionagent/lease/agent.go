@@ -41,6 +41,7 @@ type cluster struct {
 	said      events.Epoch   // passive at this epoch was rightly said (A11)
 	gated     bool           // started or promoted by this process, so what keeps a later start read-only is in place
 	settled   bool           // the new timeline is visible in the control file
+	reads     bool           // found in recovery by this process, and neither started writable nor promoted since
 	work      string         // id of the restore under way, "" = none
 	cancelled bool           // … and it was told to end
 	reported  events.Report
@@ -127,6 +128,12 @@ func (a *Agent) observe(now events.Instant, c *cluster, s events.Server) {
 	c.server = s
 	if s != events.ServerUnknown {
 		c.observed = true
+	}
+	switch s {
+	case events.ServerRecovery:
+		c.reads = c.busy != Start && c.busy != Promote
+	case events.ServerWritable:
+		c.reads = false
 	}
 	switch {
 	case s == events.ServerFrozen && c.frozen == 0:
