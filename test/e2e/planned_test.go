@@ -45,7 +45,7 @@ func (p *play) refusals(g stage.Group) {
 	p.dryUntil(g, false)
 	p.refused(events.AskSwitchover, g, "agent")
 	p.do(p.Resume(stage.Agent, stage.Central))
-	p.do(p.WaitHome(serveLimit, g))
+	p.atHome(g)
 
 	p.refused(events.AskFailback, g, "home")
 	p.refused(events.AskRestore, g)
