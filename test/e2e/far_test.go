@@ -43,7 +43,7 @@ func TestTwoRecoveries(t *testing.T) {
 	p.do(p.insist(events.AskFailover, g, "second", `,"accept_loss":true`))
 	p.serving(skip, second, g, other)
 
-	p.do(p.StartRegion(stage.West))
+	p.light(stage.West)
 	p.do(p.insist(events.AskRestore, g, "both", "")) // the home is restored by itself, the other was given up by a person
 	home, spoilt := p.restored(skip, g, g.Primary()), p.restored(skip, g, first)
 	if spoilt.How != "copied" {

@@ -84,7 +84,24 @@ func (p *play) failback(groups ...stage.Group) {
 	for _, g := range groups {
 		p.do(p.insist(events.AskFailback, g, "home-"+g.Name, ""))
 	}
-	p.do(p.WaitHome(serveLimit, groups...))
+	p.atHome(groups...)
+}
+
+// atHome waits until groups are home; if they are not, it tells what was heard of them last.
+func (p *play) atHome(groups ...stage.Group) {
+	p.t.Helper()
+	err := p.WaitHome(serveLimit, groups...)
+	if err == nil {
+		return
+	}
+	p.t.Error(err)
+	all, _ := p.Bus().Events()
+	for _, e := range all[max(0, len(all)-40):] {
+		if slices.ContainsFunc(groups, func(g stage.Group) bool { return g.Name == e.Notice.Group }) {
+			p.t.Logf("  %s %s %s %s: %s", e.Envelope.Time.Format("05.000"), e.Notice.Type, e.Notice.Operation, e.Notice.Rule, e.Notice.Why)
+		}
+	}
+	p.t.FailNow()
 }
 
 // course audits everything since an instant: who acknowledged when, one after the other, and that all of it is on the active now.

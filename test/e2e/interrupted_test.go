@@ -26,7 +26,7 @@ func TestRestoreInterrupted(t *testing.T) {
 	for _, g := range groups {
 		p.serving(skip, fault, g, g.Recovery())
 	}
-	p.do(p.StartRegion(stage.West))
+	p.light(stage.West)
 	cases := []struct {
 		tool  string
 		agent bool // kill it too: what it began is an orphan then

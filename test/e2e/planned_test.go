@@ -45,7 +45,7 @@ func (p *play) refusals(g stage.Group) {
 	p.dryUntil(g, false)
 	p.refused(events.AskSwitchover, g, "agent")
 	p.do(p.Resume(stage.Agent, stage.Central))
-	p.do(p.WaitHome(serveLimit, g))
+	p.atHome(g)
 
 	p.refused(events.AskFailback, g, "home")
 	p.refused(events.AskRestore, g)
@@ -139,6 +139,35 @@ func (p *play) switchAnd(g stage.Group, at, id string, do func()) (ended string)
 	return ended
 }
 
+// swap switches a group over to a cluster and waits until it may go back. One that is given up although nobody struck it is a failure, and asked for again.
+func (p *play) swap(g stage.Group, to events.Ref, round int) {
+	p.t.Helper()
+	for try := 0; ; try++ {
+		skip := p.heard()
+		p.do(p.insist(events.AskSwitchover, g, fmt.Sprintf("round-%d-%d", round, try), `,"to":"`+to.String()+`"`))
+		end := p.first(skip, g, events.NoticePromoted, events.NoticeAborted, events.NoticeFailed)
+		if end.Type == events.NoticePromoted {
+			break
+		}
+		p.t.Errorf("round %d of %s was %s although nothing struck it: %s: %s", round, g.Name, end.Type, end.Rule, end.Why)
+		if try == 3 {
+			p.t.FailNow()
+		}
+	}
+	p.wait(fmt.Sprintf("round %d of %s is over", round, g.Name), func() error {
+		v, err := p.Bus().Group(p.t.Context(), g.Name)
+		switch {
+		case err != nil:
+			return err
+		case v.Active() != to || v.Whole() != "":
+			return fmt.Errorf("active %s: %s", v.Active(), v.Whole())
+		case len(p.acks(g.Name, to, stage.Clock()-stage.Instant(time.Second))) < 10:
+			return fmt.Errorf("%s is hardly written to", to)
+		}
+		return nil
+	})
+}
+
 const rounds = 50
 
 // What the pause of a planned move is held against, from outside: PostgreSQL by itself on a machine like this, and other managers of failovers.
@@ -158,19 +187,7 @@ func (p *play) fifty(g stage.Group) {
 			to = g.Primary()
 		}
 		want = append(want, to)
-		p.do(p.insist(events.AskSwitchover, g, fmt.Sprintf("round-%d", i), `,"to":"`+to.String()+`"`))
-		p.wait(fmt.Sprintf("round %d of %s is over", i, g.Name), func() error {
-			v, err := p.Bus().Group(p.t.Context(), g.Name)
-			switch {
-			case err != nil:
-				return err
-			case v.Active() != to || v.Record.Running() || !v.Protected:
-				return fmt.Errorf("active %s, protected %v: %s", v.Active(), v.Protected, v.Why)
-			case len(p.acks(g.Name, to, stage.Clock()-stage.Instant(time.Second))) < 10:
-				return fmt.Errorf("%s is hardly written to", to)
-			}
-			return nil
-		})
+		p.swap(g, to, i)
 	}
 	c := p.course(g, began, nil, want...)
 	for _, x := range []struct {

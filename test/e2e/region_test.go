@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -43,7 +42,7 @@ func TestRegionKilled(t *testing.T) {
 	unit := make(chan error, 1)
 	go func() { unit <- byUnit.Unit(ctx) }()
 	p.do(byBoot.Launch())
-	p.do(p.StartRegion(stage.West))
+	p.light(stage.West)
 	meddled := make(chan error, 1)
 	go func() { meddled <- meddle(ctx, byHand) }()
 
@@ -85,15 +84,13 @@ func (p *play) knock(groups []stage.Group) (stop func()) {
 	return func() { cancel(); all.Wait() }
 }
 
-// darken loses a region. Where the machine can, it is cut off a moment before it is killed, so that it has acknowledged writes that nobody else has.
+// darken loses a region. Where the machine can, it is cut off a moment before it is killed, so that it has acknowledged writes that nobody else has. It stays cut off until it
+// is lit again: the kernel of a region that is only killed goes on sending what its servers had written to their sockets.
 func (p *play) darken(region string, groups []stage.Group) stage.Instant {
 	p.t.Helper()
 	fault := stage.Clock()
-	cut := p.Isolate(region)
-	if cut != nil && !errors.Is(cut, stage.ErrNoIsolation) {
-		p.t.Fatal(cut)
-	}
-	if cut == nil {
+	if p.CanIsolate() == nil {
+		p.do(p.Isolate(region))
 		for _, g := range groups {
 			p.wait(g.Name+" has written what nobody else has", func() error {
 				if n := len(p.acks(g.Name, g.Primary(), fault+stage.Instant(50*time.Millisecond))); n < 3 {
@@ -104,10 +101,16 @@ func (p *play) darken(region string, groups []stage.Group) stage.Instant {
 		}
 	}
 	p.do(p.KillRegion(region))
-	if cut == nil {
+	return fault
+}
+
+// light brings a darkened region back.
+func (p *play) light(region string) {
+	p.t.Helper()
+	if p.CanIsolate() == nil {
 		p.do(p.Heal(region))
 	}
-	return fault
+	p.do(p.StartRegion(region))
 }
 
 // gap is the longest time between two answers.

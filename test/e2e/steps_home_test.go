@@ -42,7 +42,7 @@ func (p *play) strikeHome(groups []stage.Group) {
 		p.strikeOnWay(g, homeBlows[at%len(homeBlows)], fmt.Sprintf("home-%d", at))
 		at++
 	}
-	p.do(p.WaitHome(serveLimit, groups...))
+	p.atHome(groups...)
 	for _, g := range groups {
 		p.allThere(g, g.Primary())
 		p.allOf(g, g.Recovery(), g.Primary())
