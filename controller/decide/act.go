@@ -76,10 +76,10 @@ func (f *Facts) intent(o *Outcome, op *events.Operation) {
 	r.Phase, r.Target = events.PhaseFencing, op.To
 	op.ID = fmt.Sprintf("%s-%d", r.Group, r.Epoch)
 	r.Op, r.Next = op, nil
+	o.Why = f.say(o.sentence, o)
 	if op.Why == "" {
-		op.Why = f.say(o.sentence, o)
+		op.Why = o.Why
 	}
-	o.Why = op.Why
 	f.endRestart(o, "its group is moved")
 	o.Sets = []events.Set{f.set(r, r.Target), f.set(r, r.Active)}
 	o.answer(f, true, op.ID)
@@ -157,8 +157,9 @@ func promote(f *Facts, o *Outcome) {
 	r.Member(r.Active).Role = events.RoleActive
 	if swaps(op) {
 		old.Role, old.Hold = events.RolePassive, ""
-		old.Work = f.work(r, events.AskRestore, old.Cluster)
-		old.Work.By, old.Work.Rule, old.Work.Why = op.By, o.Rule, "the other half of "+op.ID
+		old.Work = &events.Operation{
+			ID: workID(r, events.AskRestore), Verb: events.AskRestore, By: op.By, Rule: o.Rule, Why: "the other half of " + op.ID, From: r.Active, To: old.Cluster, Began: f.Wall,
+		}
 	} else {
 		old.Role, old.Hold, old.Work = events.RoleFailed, f.hold(op), nil
 	}

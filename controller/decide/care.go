@@ -83,8 +83,9 @@ func (f *Facts) notRestartable() string {
 func restart(f *Facts, o *Outcome) {
 	r := o.draft(f)
 	c := f.askedMember().Cluster
-	r.Restart = f.work(r, events.AskRestart, c)
-	r.Restart.By, r.Restart.Ask, r.Restart.Rule, r.Restart.Why = f.Ask.Actor, f.Ask.ID, o.Rule, f.say(o.sentence, o)
+	r.Restart = &events.Operation{
+		ID: workID(r, events.AskRestart), Verb: events.AskRestart, Ask: f.Ask.ID, By: f.Ask.Actor, Rule: o.Rule, Why: f.say(o.sentence, o), From: c, To: c, Began: f.Wall,
+	}
 	o.Sets = []events.Set{f.set(r, c)}
 	o.answer(f, true, r.Restart.ID)
 	n := o.notice(f, events.NoticeDecision)

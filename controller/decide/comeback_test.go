@@ -221,3 +221,17 @@ func TestFailbackOfAFailedHomeRestoresItFirst(t *testing.T) {
 		t.Fatalf("work %+v, answers %+v", w, o.Answers)
 	}
 }
+
+func TestRebuildByCopyIsToldToCopy(t *testing.T) {
+	t.Parallel()
+	f := whole(t)
+	f.Ask = ask(events.AskRebuild)
+	f.Ask.Group, f.Ask.Cluster, f.Ask.Copy, f.Ask.Reason = "", refC.String(), true, ""
+	o := wantRule(t, f, "restore.asked")
+	if len(o.Sets) != 1 || o.Sets[0].Step == nil || !o.Sets[0].Step.Copy || o.Sets[0].Step.Source != "r1:5432" {
+		t.Fatalf("told %+v: want C told to be copied from A", o.Sets)
+	}
+	if o.Answers[0].Why != "alice asked to rebuild it" || o.Record.Member(refC).Candidate() {
+		t.Fatalf("answer %+v, member %+v", o.Answers[0], o.Record.Member(refC))
+	}
+}

@@ -14,11 +14,6 @@ import (
 // listedHere is how many lost commits the record of a failover keeps; the report of the restore has more, the agent's host all.
 const listedHere = 32
 
-// work makes the operation of a restore of a member.
-func (f *Facts) work(r *events.Record, verb string, c events.Ref) *events.Operation {
-	return &events.Operation{ID: workID(r, verb), Verb: verb, By: Automation, From: r.Active, To: c, Began: f.Wall}
-}
-
 // restorable says why a member can't be restored now; "" if it can.
 func (f *Facts) restorable(c *Cluster) string {
 	if why := f.notServing(); why != "" {
@@ -103,9 +98,7 @@ func restoreAsked(f *Facts, o *Outcome) {
 			o.Answers = append(o.Answers, events.AnswerItem{Group: f.Config.Group, Why: why})
 			continue
 		}
-		w := f.begin(o, f.Ask.Verb, c)
-		w.Ask, w.By, w.Copy = f.Ask.ID, f.Ask.Actor, f.Ask.Copy
-		w.Why = f.say(o.sentence, o)
+		w := f.begin(o, c, events.Operation{Verb: f.Ask.Verb, Ask: f.Ask.ID, By: f.Ask.Actor, Copy: f.Ask.Copy, Why: f.say(o.sentence, o)})
 		o.answer(f, true, w.ID)
 	}
 }
@@ -113,14 +106,11 @@ func restoreAsked(f *Facts, o *Outcome) {
 // failbackRestore begins the restore of a failed home, to be followed by the swap.
 func failbackRestore(f *Facts, o *Outcome) {
 	home := f.member(f.primary())
-	w := f.Record.Member(home.Cluster).Work
+	w := o.draft(f).Member(home.Cluster).Work
 	if w == nil {
-		w = f.begin(o, events.AskRestore, home)
-		w.By = f.Ask.Actor
-	} else {
-		w = o.draft(f).Member(home.Cluster).Work
+		w = f.begin(o, home, events.Operation{Verb: events.AskRestore, By: f.Ask.Actor, Why: f.say(o.sentence, o)})
 	}
-	w.Ask, w.Then, w.Why = f.Ask.ID, events.AskFailback, f.say(o.sentence, o)
+	w.Ask, w.Then = f.Ask.ID, events.AskFailback
 	o.answer(f, true, w.ID)
 }
 
@@ -139,12 +129,12 @@ func (f *Facts) homeFailed() bool {
 	return home.Role == events.RoleFailed || home.Member.Work != nil
 }
 
-// begin begins a restore of one member.
-func (f *Facts) begin(o *Outcome, verb string, c *Cluster) *events.Operation {
+// begin begins a restore of one member, as op says who wants it and how.
+func (f *Facts) begin(o *Outcome, c *Cluster, op events.Operation) *events.Operation {
 	r := o.draft(f)
 	m := r.Member(c.Cluster)
-	m.Work = f.work(r, verb, c.Cluster)
-	m.Work.Rule = o.Rule
+	op.ID, op.From, op.To, op.Began, op.Rule = workID(r, op.Verb), r.Active, c.Cluster, f.Wall, o.Rule
+	m.Work = &op
 	m.Role, m.Hold = events.RolePassive, ""
 	if m.SystemID == "" {
 		m.SystemID = f.active().Health.SystemID
@@ -201,21 +191,16 @@ func (f *Facts) ahead(c *Cluster) bool {
 
 func beginDue(f *Facts, o *Outcome) {
 	for _, c := range f.due() {
-		verb := events.AskRestore
-		if c.Role == events.RolePassive {
-			verb = events.AskRebuild
+		op := events.Operation{Verb: events.AskRestore, By: Automation, Why: "its agent has reported in"}
+		old := o.draft(f).Member(c.Cluster).Work
+		switch {
+		case old != nil: // taken up again, for whoever asked
+			op = events.Operation{Verb: old.Verb, Ask: old.Ask, By: old.By, Then: old.Then, Copy: old.Copy, Why: "restored, and killed before it was found to follow: once more"}
+		case c.Role == events.RolePassive:
+			op.Verb, op.Why = events.AskRebuild, fmt.Sprintf("it holds what timeline %d never got, or may", f.timeline())
 		}
-		old := f.Record.Clone().Member(c.Cluster).Work
+		w := f.begin(o, c, op)
 		if old != nil {
-			verb = old.Verb
-		}
-		w := f.begin(o, verb, c)
-		w.Why = "its agent has reported in"
-		if verb == events.AskRebuild {
-			w.Why = fmt.Sprintf("it holds what timeline %d never got, or may", f.timeline())
-		}
-		if old != nil { // taken up again: for whoever asked
-			w.Ask, w.By, w.Then, w.Copy, w.Why = old.Ask, old.By, old.Then, old.Copy, "restored, and killed before it was found to follow: once more"
 			old.Ended, old.EndWhy = "failed", "killed before it was found to follow: taken up again as "+w.ID
 			n := o.notice(f, events.NoticeFailed)
 			n.Operation, n.Cluster, n.Region, n.Report, n.Why = old.ID, c.Cluster.Cluster, c.Cluster.Region, old, old.EndWhy

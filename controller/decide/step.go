@@ -138,6 +138,9 @@ func (f *Facts) say(s string, o *Outcome) string {
 	if !strings.Contains(s, "{") {
 		return s
 	}
+	if f.Ask != nil && f.Ask.Reason == "" {
+		s = strings.ReplaceAll(s, ": {reason}", "")
+	}
 	pairs := []string{"{group}", f.Config.Group, "{region}", f.Region.Why, "{permit}", f.Permit.Why}
 	r := o.Record
 	if r == nil {

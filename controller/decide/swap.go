@@ -115,7 +115,6 @@ func swapIntent(f *Facts, o *Outcome) {
 	op := *f.Record.Op
 	op.Stage, op.Sent, op.Began = "", f.Sent, f.Wall
 	op.Phases = []events.PhaseTime{{Phase: "prepare", Took: f.OpAge}}
-	op.Rule = o.Rule
 	f.intent(o, &op)
 }
 

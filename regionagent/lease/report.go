@@ -22,7 +22,7 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	if e.Role == events.RolePassive {
 		r.Passive = c.said
 	}
-	if e.Role == events.RoleActive && c.server == events.ServerWritable {
+	if e.Role == events.RoleActive && c.server == events.ServerWritable && c.busy != Promote && c.busy != Start { // a write was acknowledged when these end
 		r.Serving = e.Seen
 	}
 	r.No = c.reported.No

@@ -253,7 +253,7 @@ func (h *host) drive(s *server, a lease.Action) bool {
 		if s.state == events.ServerWritable {
 			s.lsn += 10 // the shutdown checkpoint
 			for _, o := range h.w.servers {
-				if o.source() == s && !h.w.chance(0.05) { // its receiver may be stuck: a clean stop proves no delivery
+				if o.source() == s && (h.w.shape.Quiet || !h.w.chance(0.05)) { // its receiver may be stuck: a clean stop proves no delivery
 					o.take(s)
 				}
 			}
