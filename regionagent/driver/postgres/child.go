@@ -48,10 +48,17 @@ func (d *Driver) child(ctx context.Context, out, complaint func(line string), na
 	err := <-done // Run obeys ctx
 	closeOut()
 	closeComplaint()
-	if err != nil {
-		return failed(ctx, path, err, tail.String())
+	if err == nil {
+		return nil
 	}
-	return nil
+	if ctx.Err() != nil { // killed, and its own child does not know yet
+		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), ProbeLimit)
+		defer cancel()
+		if left := d.endLeftovers(short); left != nil {
+			d.log.Warn("a killed child left something at work", "err", left)
+		}
+	}
+	return failed(ctx, path, err, tail.String())
 }
 
 // lineKept is how much of a line is handed over, in bytes: pg_waldump prints the whole of a logical message on one.

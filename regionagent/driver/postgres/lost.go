@@ -22,6 +22,7 @@ type standing struct {
 	after    []piece    // what it may have past the fork
 	end      events.LSN // where its log ends; 0 = not known
 	diverged bool
+	unsure   bool // a crashed active's log is not all here: nobody can say whether it diverged, nor which of its pages did
 	lost     *events.LostLog
 }
 
@@ -52,7 +53,7 @@ func (d *Driver) stand(ctx context.Context, s source, writer bool) (st standing,
 	if err != nil {
 		return st, err
 	}
-	if st.diverged || writer {
+	if st.diverged || st.unsure || writer {
 		st.lost = l
 	}
 	return st, nil
@@ -93,15 +94,37 @@ func (d *Driver) count(ctx context.Context, st *standing) (*events.LostLog, erro
 			unread = append(unread, why)
 		}
 	}
+	if !st.diverged && !st.clean() && !st.standby() {
+		why, err := d.whole(ctx, st)
+		if err != nil {
+			return nil, err
+		}
+		if st.unsure = why != ""; st.unsure {
+			unread = append(unread, why)
+		}
+	}
 	l.Unread = strings.Join(unread, "; ")
 	if l.To = st.end; !st.diverged {
 		l.To = l.From
 	}
 	l.Bytes = int64(max(l.To, l.From) - l.From)
-	if !st.diverged {
+	if !st.diverged && !st.unsure {
 		return l, nil
 	}
 	return l, d.keep(ctx, d.evidence(st), l, keep)
+}
+
+// whole says why a crashed active's log, which seems to end before the fork, may be one of which files were lost; empty = it ends there. It sets end.
+func (d *Driver) whole(ctx context.Context, st *standing) (string, error) {
+	s, err := d.scan(ctx, piece{st.timeline, st.checkpoint, 0}, st.block, st.seg, nil)
+	if err != nil {
+		return "", fmt.Errorf("look for the end of its log: %w", err)
+	}
+	st.end = s.end
+	if s.records == 0 || strings.Contains(s.why, "could not find file") || strings.Contains(s.why, "could not open file") {
+		return fmt.Sprintf("its log can be read from its last checkpoint at %v to %v only: %s", st.checkpoint, s.end, s.why), nil
+	}
+	return "", nil
 }
 
 // after0 is where what only this server has begins.

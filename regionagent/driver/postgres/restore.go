@@ -188,6 +188,8 @@ func (r *restoring) keepData(ctx context.Context, h events.ClusterHealth, st sta
 	var err error
 	h.Server = events.ServerDown
 	switch {
+	case st.unsure:
+		return r.copied(ctx, st.lost.Unread)
 	case !st.diverged:
 		if why := r.tooOld(ctx, st); why != "" {
 			return r.copied(ctx, why)

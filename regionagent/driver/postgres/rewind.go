@@ -98,19 +98,22 @@ func (r *restoring) recover(ctx context.Context, st standing) error {
 		return fmt.Errorf("recover: %w", err)
 	}
 	err = r.recovered(ctx, st, end, logged)
-	if halt := r.halt(ctx); halt != nil {
-		err = errors.Join(err, halt)
+	if err = errors.Join(err, r.halt(ctx)); err != nil {
+		return err
 	}
-	return err
+	if c, err := r.Driver.control(ctx); err != nil || !c.clean() {
+		return fmt.Errorf("it recovered, but its control file says %q (%v): ask again", c.state, err)
+	}
+	return nil
 }
 
 // recovered waits until the control file says that all of the log is in the data. A standby's pages are never ahead of what its control file says, so
-// it may stop at any time.
+// it may stop at any time once it has begun: what is not there yet can't be stopped, and would come up in the middle of the rewind.
 func (r *restoring) recovered(ctx context.Context, st standing, end events.LSN, logged int64) error {
 	began := time.Now()
 	return poll(ctx, ready, func() (bool, error) {
 		c, err := r.Driver.control(ctx)
-		if err == nil && c.state == inArchiveRecovery && (st.standby() || c.minRecovery >= end) {
+		if at, _ := r.replaying(); err == nil && at != "" && c.state == inArchiveRecovery && (st.standby() || c.minRecovery >= end) {
 			return true, nil
 		}
 		if all, err := processes(r.cfg.Data); err == nil && len(all) == 0 && time.Since(began) > appear {

@@ -78,28 +78,39 @@ func query(ctx context.Context, c *pgconn.PgConn, sql string) ([]string, error) 
 func (d *Driver) source(ctx context.Context, address, systemID string) (s source, err error) {
 	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	began := time.Now()
 	var c *pgconn.PgConn
 	defer func() { hangUp(c) }()
 	var last error
 	err = poll(wait, ready, func() (bool, error) {
 		if c == nil || c.IsClosed() {
-			if c, last = d.dialSource(wait, address, true); last != nil {
-				c = nil
+			conn, err := d.dialSource(wait, address, true)
+			if c = conn; err != nil {
+				c, last = nil, keep(wait, last, err)
 				return false, nil
 			}
 		}
-		if s, last = d.identify(wait, c, address); last == nil && systemID != "" && s.systemID != systemID {
+		s, err = d.identify(wait, c, address)
+		if last = keep(wait, last, err); err == nil && systemID != "" && s.systemID != systemID {
 			return false, fmt.Errorf("%w: %s, here it is %s", errForeign, s.systemID, systemID)
 		}
-		return last == nil, nil
+		return err == nil, nil
 	})
-	if err != nil && last != nil && ctx.Err() == nil {
-		err = fmt.Errorf("not ready for %v: %w", patience, last)
+	switch {
+	case err == nil:
+		return s, nil
+	case last != nil:
+		err = last // what it said, not that the time was up
 	}
-	if err != nil {
-		err = fmt.Errorf("source %s: %w", address, err)
+	return s, fmt.Errorf("source %s: not ready after %v: %w", address, time.Since(began).Round(time.Millisecond), err)
+}
+
+// keep is the newer error, unless it only says that the time is up.
+func keep(ctx context.Context, old, err error) error {
+	if ctx.Err() != nil && old != nil {
+		return old
 	}
-	return s, err
+	return err
 }
 
 func hangUp(c *pgconn.PgConn) {
