@@ -134,8 +134,8 @@ func (p *play) course(g stage.Group, since stage.Instant, lost []stage.Write, wa
 func (p *play) insist(verb string, g stage.Group, id, more string) error {
 	deadline := time.Now().Add(serveLimit)
 	said := ""
-	for n := 0; ; {
-		a, err := p.Bus().Ask(p.t.Context(), "alice", verb, fmt.Sprintf(`{"id":"%s-%d","group":"%s","reason":"a test"%s}`, id, n, g.Name, more))
+	for n := p.asked.Add(1); ; {
+		a, err := p.Bus().Ask(p.t.Context(), "alice", verb, fmt.Sprintf(`{"id":"%s/%d","group":"%s","reason":"a test"%s}`, id, n, g.Name, more))
 		if err == nil && a.Accepted {
 			return nil
 		}
@@ -143,8 +143,7 @@ func (p *play) insist(verb string, g stage.Group, id, more string) error {
 			if a.Why != said {
 				p.t.Logf("%s: %s refused, asking anew: %s", g.Name, verb, a.Why)
 			}
-			said = a.Why
-			n++
+			said, n = a.Why, p.asked.Add(1)
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s: no answer to %s: %+v %w", g.Name, id, a, errors.Join(err, errNotYet))
