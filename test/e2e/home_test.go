@@ -87,6 +87,34 @@ func (p *play) failback(groups ...stage.Group) {
 	p.atHome(groups...)
 }
 
+// bringHome does so where a failback may be given up because something died: then a person asks again. It returns how often.
+func (p *play) bringHome(g stage.Group) (again int) {
+	p.t.Helper()
+	p.wait(g.Name+" is home", func() error {
+		v, err := p.Bus().Group(p.t.Context(), g.Name)
+		if err != nil {
+			return err
+		}
+		why := v.Home()
+		if why == "" {
+			return nil
+		}
+		if !v.Record.Running() && v.Record.Next == nil && v.Cluster(g.Primary()).Op == "" { // nothing is under way
+			verb := events.AskFailback
+			if v.Active() == g.Primary() {
+				verb = events.AskRestore // of what was its active meanwhile
+			}
+			a, err := p.Bus().Ask(p.t.Context(), "alice", verb, fmt.Sprintf(`{"group":"%s"}`, g.Name))
+			if err == nil && a.Accepted {
+				again++
+				p.t.Logf("%s: %s asked again: %s", g.Name, verb, why)
+			}
+		}
+		return errors.New(why)
+	})
+	return again
+}
+
 // atHome waits until groups are home; if they are not, it tells what was heard of them last.
 func (p *play) atHome(groups ...stage.Group) {
 	p.t.Helper()
