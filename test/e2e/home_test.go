@@ -167,7 +167,7 @@ func (p *play) insist(verb string, g stage.Group, id, more string) error {
 		if err == nil && a.Accepted {
 			return nil
 		}
-		if err == nil {
+		if err == nil && len(a.Items) == 1 { // without an item nobody decided: asked again with the same id
 			if a.Why != said {
 				p.t.Logf("%s: %s refused, asking anew: %s", g.Name, verb, a.Why)
 			}
@@ -176,6 +176,7 @@ func (p *play) insist(verb string, g stage.Group, id, more string) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s: no answer to %s: %+v %w", g.Name, id, a, errors.Join(err, errNotYet))
 		}
+		time.Sleep(20 * time.Millisecond) // as patient as wait
 	}
 }
 
