@@ -87,6 +87,34 @@ func (p *play) failback(groups ...stage.Group) {
 	p.atHome(groups...)
 }
 
+// bringHome does so where a failback may be given up because something died: then a person asks again. It returns how often.
+func (p *play) bringHome(g stage.Group) (again int) {
+	p.t.Helper()
+	p.wait(g.Name+" is home", func() error {
+		v, err := p.Bus().Group(p.t.Context(), g.Name)
+		if err != nil {
+			return err
+		}
+		why := v.Home()
+		if why == "" {
+			return nil
+		}
+		if !v.Record.Running() && v.Record.Next == nil && v.Cluster(g.Primary()).Op == "" { // nothing is under way
+			verb := events.AskFailback
+			if v.Active() == g.Primary() {
+				verb = events.AskRestore // of what was its active meanwhile
+			}
+			a, err := p.Bus().Ask(p.t.Context(), "alice", verb, fmt.Sprintf(`{"group":"%s"}`, g.Name))
+			if err == nil && a.Accepted {
+				again++
+				p.t.Logf("%s: %s asked again: %s", g.Name, verb, why)
+			}
+		}
+		return errors.New(why)
+	})
+	return again
+}
+
 // atHome waits until groups are home; if they are not, it tells what was heard of them last.
 func (p *play) atHome(groups ...stage.Group) {
 	p.t.Helper()
@@ -134,21 +162,21 @@ func (p *play) course(g stage.Group, since stage.Instant, lost []stage.Write, wa
 func (p *play) insist(verb string, g stage.Group, id, more string) error {
 	deadline := time.Now().Add(serveLimit)
 	said := ""
-	for n := 0; ; {
-		a, err := p.Bus().Ask(p.t.Context(), "alice", verb, fmt.Sprintf(`{"id":"%s-%d","group":"%s","reason":"a test"%s}`, id, n, g.Name, more))
+	for n := p.asked.Add(1); ; {
+		a, err := p.Bus().Ask(p.t.Context(), "alice", verb, fmt.Sprintf(`{"id":"%s/%d","group":"%s","reason":"a test"%s}`, id, n, g.Name, more))
 		if err == nil && a.Accepted {
 			return nil
 		}
-		if err == nil {
+		if err == nil && len(a.Items) == 1 { // without an item nobody decided: asked again with the same id
 			if a.Why != said {
 				p.t.Logf("%s: %s refused, asking anew: %s", g.Name, verb, a.Why)
 			}
-			said = a.Why
-			n++
+			said, n = a.Why, p.asked.Add(1)
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s: no answer to %s: %+v %w", g.Name, id, a, errors.Join(err, errNotYet))
 		}
+		time.Sleep(20 * time.Millisecond) // as patient as wait
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,6 +50,7 @@ type play struct {
 	*stage.Stage
 	t       *testing.T
 	writers *stage.Writers
+	asked   atomic.Int64 // asks so far, for their ids
 }
 
 // begin builds a stage for one test and waits until every group has acknowledged writes.

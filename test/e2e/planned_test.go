@@ -121,7 +121,7 @@ func (p *play) switchAnd(g stage.Group, at, id string, do func()) (ended string)
 	if ended == events.NoticePromoted {
 		want = append(want, g.Recovery(), g.Primary())
 		p.told(skip, g, events.NoticeServing, nil)
-		p.failback(g)
+		p.bringHome(g)
 	} else {
 		p.wait(g.Name+" is given back", func() error {
 			if len(p.acks(g.Name, g.Primary(), stage.Clock()-stage.Instant(time.Second))) == 0 || p.view(g.Name).Home() != "" {

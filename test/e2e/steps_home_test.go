@@ -88,22 +88,7 @@ func (p *play) strikeOnWay(g stage.Group, b blow, id string) {
 		p.do(p.StartProcess(b.kind, where))
 		p.do(p.WaitWhole(serveLimit))
 	}
-	again := 0
-	p.wait(g.Name+" is home", func() error {
-		v, err := p.Bus().Group(p.t.Context(), g.Name)
-		if err != nil {
-			return err
-		}
-		if why := v.Home(); why != "" {
-			if !v.Record.Running() && v.Record.Next == nil && v.Active() != g.Primary() && v.Cluster(g.Primary()).Op == "" { // given up: a person asks again
-				again++
-				p.t.Logf("%s: asked again: %s", g.Name, why)
-				return fmt.Errorf("%s: %w", why, p.insist(events.AskFailback, g, fmt.Sprintf("%s-again-%d", id, again), ""))
-			}
-			return fmt.Errorf("%s", why)
-		}
-		return nil
-	})
+	again := p.bringHome(g)
 	p.t.Logf("%s: %s of %s killed at %q, %v after the ask; home %v after it, asked %d times again", g.Name, b.kind, where, b.event, struck.Sub(asked).Round(time.Millisecond),
 		stage.Clock().Sub(asked).Round(time.Millisecond), again)
 }

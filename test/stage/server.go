@@ -222,14 +222,18 @@ func (v *Server) SQL(ctx context.Context, sql string) ([][]string, error) {
 func until(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	var last error
 	for {
 		err := f(ctx)
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil { // what the end of the time cut short says nothing
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("after %v: %w", limit, err)
+			return fmt.Errorf("after %v: %w", limit, last)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
