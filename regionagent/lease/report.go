@@ -33,9 +33,10 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	}
 }
 
-// passive is A11: passive persisted at the epoch seen, the server stopped, no promise out, and after a process start G4 over.
+// passive is A11: passive persisted at the epoch seen, the server stopped, no promise out, and after a process start G4 over. While a clean stop is under way it is
+// not said yet: the stop's own answer, which says where the log ends, comes with it.
 func (a *Agent) passive(now events.Instant, c *cluster, e *Entry) bool {
-	return e.Role == events.RolePassive && c.observed && c.server.Stopped() && c.busy != Start && c.busy != Promote && c.hold == None &&
+	return e.Role == events.RolePassive && c.observed && c.server.Stopped() && c.busy != Start && c.busy != Promote && c.busy != Stop && c.hold == None &&
 		now >= c.promise && now >= a.started.Add(a.d.Wait) && a.foreign == ""
 }
 

@@ -124,16 +124,16 @@ func hangUp(c *pgconn.PgConn) {
 // identify asks once. A source in recovery is an error: it is not promoted yet.
 func (d *Driver) identify(ctx context.Context, c *pgconn.PgConn, address string) (s source, err error) {
 	s.address = address
-	row, err := query(ctx, c, "IDENTIFY_SYSTEM")
-	if err != nil {
-		return s, err
-	}
 	in, err := query(ctx, c, "SHOW in_hot_standby")
 	if err != nil {
 		return s, err
 	}
 	if in[0] != "off" {
 		return s, fmt.Errorf("it is in recovery: want the active")
+	}
+	row, err := query(ctx, c, "IDENTIFY_SYSTEM") // after it: asked before, one that is just being promoted would name its old timeline
+	if err != nil {
+		return s, err
 	}
 	timeline, err := strconv.ParseUint(row[1], 10, 32)
 	if err != nil {
