@@ -79,9 +79,10 @@ func (p *play) streams(g stage.Group, active events.Ref, from ...events.Ref) {
 // lostOf are the acknowledged writes of a server that was lost with its data, as far as the active does not have them: nobody can count them otherwise.
 func (p *play) lostOf(g stage.Group, by events.Ref) (lost []stage.Write) {
 	p.t.Helper()
+	log := p.acks(g.Name, by, 0)
 	rows, err := p.Server(p.view(g.Name).Active()).Rows(p.t.Context())
 	p.do(err)
-	for _, x := range p.acks(g.Name, by, 0) {
+	for _, x := range log {
 		if !rows[stage.Row{Writer: x.Writer, N: x.N}] {
 			lost = append(lost, x)
 		}
