@@ -49,6 +49,8 @@ func TestPlannedMoveNeedsEveryGate(t *testing.T) {
 		"does not stream":            {func(f *Facts) { f.Members[1].Health.Streaming = false }, "does not stream"},
 		"lag unknown":                {func(f *Facts) { f.Members[1].Health.LagKnown = false }, "nobody knows how far"},
 		"lag":                        {func(f *Facts) { f.Members[1].Health.Lag = 101 }, "101 B behind"},
+		"receiver stuck":             {func(f *Facts) { f.Members[1].Health.Heard = 2 * time.Second }, "nothing has arrived"},
+		"behind the active's word":   {func(f *Facts) { f.Sent = 1000; f.Members[1].Health.LSN = 898 }, "102 B behind"},
 		"older timeline":             {func(f *Facts) { f.Members[1].Health.Timeline = 2 }, "timeline 3"},
 		"no lease there":             {func(f *Facts) { f.Members[1].Leased = false }, "no lease"},
 		"being rebuilt": {func(f *Facts) {

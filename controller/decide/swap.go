@@ -70,8 +70,10 @@ func (f *Facts) notReady(to events.Ref) string {
 		return fmt.Sprintf("%s is on timeline %d, %s on %d", to, t.Health.Timeline, a.Cluster, a.Health.Timeline)
 	case !t.Health.LagKnown:
 		return fmt.Sprintf("nobody knows how far %s is behind", to)
-	case t.Health.Lag > limit:
-		return fmt.Sprintf("%s is %d B behind, a swap begins at %d B or less", to, t.Health.Lag, limit)
+	case t.Health.Lag > limit || behind(f.Sent, t.Health.LSN) > limit:
+		return fmt.Sprintf("%s is %d B behind, a swap begins at %d B or less", to, max(t.Health.Lag, behind(f.Sent, t.Health.LSN)), limit)
+	case t.Health.Heard >= f.unheard():
+		return fmt.Sprintf("nothing has arrived at %s for %s, although %s writes its canary every %s: a stuck receiver looks like one that streams", to, round(t.Health.Heard), a.Cluster, round(f.D.Probe))
 	case !t.Leased:
 		return fmt.Sprintf("agent %s has no lease yet: promoted, %s would be frozen at once", t.Agent, to)
 	case f.Record.Restart != nil:
@@ -82,6 +84,9 @@ func (f *Facts) notReady(to events.Ref) string {
 	}
 	return ""
 }
+
+// unheard is how long nothing may have arrived at a target that streams: the active's canary moves its log at every probe.
+func (f *Facts) unheard() time.Duration { return 4*f.D.Probe + time.Second }
 
 // notServing says why the active is not one to copy or to swap from; "" if it serves at the record's epoch.
 func (f *Facts) notServing() string {
