@@ -72,7 +72,7 @@ type journal struct {
 	Stage  string          `json:"stage"`
 	Writer bool            `json:"writer,omitempty"` // it was a former active's data
 	Group  string          `json:"group,omitempty"`  // of our mark
-	Broken bool            `json:"broken,omitempty"` // the data in place is half rewound or not dressed: nobody may start it
+	Broken bool            `json:"broken,omitempty"` // the data in place is half trimmed, half rewound or not dressed: nobody may start it
 	Fresh  bool            `json:"fresh,omitempty"`  // there was no data, so its settings are the source's
 	How    string          `json:"how,omitempty"`
 	Copied int64           `json:"copied,omitempty"`
@@ -82,6 +82,7 @@ type journal struct {
 // The stages of a restore, by which it is taken up again.
 const (
 	stageBegun  = "begun"  // nothing is overwritten yet
+	stageTrim   = "trim"   // what is past the fork is taken off a standby's log
 	stageRewind = "rewind" // pg_rewind is at it
 	stageDress  = "dress"  // the data is the source's, its settings are not ours again yet
 	stageCopy   = "copy"   // a copy is made in newDir
@@ -101,7 +102,7 @@ const (
 // what makes data whole.
 func (d *Driver) broken() string {
 	if j, err := d.journal(); err == nil && (j.Broken || j.Stage == stageSwap) {
-		return fmt.Sprintf("a restore from %s was interrupted (%s): the data is no server's until it is asked for again", j.Source, j.Stage)
+		return fmt.Sprintf("a restore from %s was interrupted (%s): the data is no server's until it is asked for again; if you put whole data there by hand, remove %s", j.Source, j.Stage, d.beside(journalFile))
 	}
 	return ""
 }

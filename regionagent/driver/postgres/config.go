@@ -51,6 +51,7 @@ var (
 	debianUnit = regexp.MustCompile(`^postgresql@(\d+)-(.+?)(\.service)?$`)
 	slotName   = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
 	majorOnly  = regexp.MustCompile(`^\d+$`)
+	secret     = regexp.MustCompile(`(?i)\b(ssl)?password\s*=`)
 )
 
 // Validate checks the shape of every field and returns all that is wrong, each naming the field, the value and what would be right. It looks
@@ -93,6 +94,9 @@ func (c Config) Validate() error {
 		if strings.ContainsAny(s, "'\n\\") {
 			bad = append(bad, wrong(field, s, "no quotes, backslashes or line ends"))
 		}
+	}
+	if secret.MatchString(c.Replication.Options) { // pg_rewind and pg_basebackup get them on their command lines, which everybody on the host can read
+		bad = append(bad, wrong("replication.options", secret.FindString(c.Replication.Options)+"…", "no secrets: put a password into replication.password_file"))
 	}
 	return errors.Join(bad...)
 }

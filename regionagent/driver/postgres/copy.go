@@ -119,7 +119,7 @@ func (r *restoring) swap(ctx context.Context) error {
 		if err := r.halt(ctx); err != nil {
 			return err
 		}
-		if err := exchange(fresh, data, r.beside(asideDir), func() { r.reach("between") }); err != nil {
+		if err := r.exchange(fresh, data, r.beside(asideDir)); err != nil {
 			return fmt.Errorf("put the copy in the data's place: %w", err)
 		}
 	}
@@ -148,14 +148,11 @@ func (r *restoring) swap(ctx context.Context) error {
 
 func exists(path string) bool { _, err := os.Lstat(path); return err == nil }
 
-// noExchange makes as if the file system could not exchange two names; tests.
-var noExchange bool
-
 // exchange gives `to` the name of `from` and the other way round; where `to` is not there, or the file system can't do it in one step, `to` goes aside
 // first.
-func exchange(from, to, aside string, between func()) error {
+func (d *Driver) exchange(from, to, aside string) error {
 	err := error(syscall.EINVAL)
-	if !noExchange {
+	if !d.noExchange {
 		err = unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
 	}
 	switch {
@@ -166,7 +163,7 @@ func exchange(from, to, aside string, between func()) error {
 		if err := os.Rename(to, aside); err != nil && !os.IsNotExist(err) {
 			return err
 		}
-		between()
+		d.reach("between")
 	default:
 		return err
 	}
@@ -227,8 +224,15 @@ func (d *Driver) movable() error {
 	if err != nil {
 		return err
 	}
-	if info.Sys().(*syscall.Stat_t).Dev != parent.Sys().(*syscall.Stat_t).Dev {
+	var st unix.Statx_t // a bind mount may be of the same device
+	if err := unix.Statx(unix.AT_FDCWD, d.cfg.Data, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS, &st); err != nil {
+		st.Attributes = 0 // an old kernel: the exchange will tell
+	}
+	if info.Sys().(*syscall.Stat_t).Dev != parent.Sys().(*syscall.Stat_t).Dev || st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 {
 		return refusal(fmt.Sprintf("data %s is a mount point: a copy can't take its place; use a directory in it", d.cfg.Data))
+	}
+	if own, err := os.Stat(d.beside("")); err == nil && own.Sys().(*syscall.Stat_t).Dev != parent.Sys().(*syscall.Stat_t).Dev {
+		return refusal(fmt.Sprintf("%s is on another file system than the data: a copy made there can't take its place", d.beside("")))
 	}
 	if wal, err := os.Lstat(d.path("pg_wal")); err == nil && !wal.IsDir() {
 		return refusal(fmt.Sprintf("%s is no directory of its own: a copy would leave it behind; copy it by hand", d.path("pg_wal")))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -90,18 +91,15 @@ func (r *restoring) uncounted(ctx context.Context, st standing, why error) error
 	return r.note(r.j)
 }
 
-// syncAll makes the files of a directory durable, and nobody else's: a sync of the whole file system would wait for all that a database writes.
+// syncAll makes a directory durable, and nobody else's files: a sync of the whole file system would wait for all that a database writes. What is
+// neither a file nor a directory has nothing to sync: a link may lead nowhere, and opening a pipe would wait for its other end.
 func (d *Driver) syncAll(dir string) error {
-	names, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil {
-		return err
-	}
-	for _, name := range append(names, dir) {
-		if err := syncDir(name); err != nil {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() && !e.Type().IsRegular() {
 			return err
 		}
-	}
-	return nil
+		return syncDir(path)
+	})
 }
 
 // evidence is the files of the log after the fork, and the histories.

@@ -21,6 +21,9 @@ func (d *Driver) promote(ctx context.Context) events.Result {
 		if r := must(h, events.ServerRecovery); r != nil {
 			return *r
 		}
+		if why := d.broken(); why != "" { // and somebody started it around us
+			return refused("%s", why)
+		}
 		if err := d.work.use(ctx, func(c *pgx.Conn) error { return promoteOver(ctx, c) }); err != nil {
 			return unknown("promote: %v", err)
 		}

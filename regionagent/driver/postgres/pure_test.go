@@ -116,6 +116,7 @@ func TestConfigErrorsNameFieldAndValue(t *testing.T) {
 		{func(c *Config) { c.Replication.Slot = "A-b" }, []string{"replication.slot", "A-b"}},
 		{func(c *Config) { c.Replication.User = "x' y" }, []string{"replication.user", "x' y"}},
 		{func(c *Config) { c.Replication.PasswordFile = "pw" }, []string{"replication.password_file", `"pw"`}},
+		{func(c *Config) { c.Replication.Options = "sslmode=require password = hunter2" }, []string{"replication.options", "password_file"}},
 		{func(c *Config) { c.Data, c.Bin = "x", "y" }, []string{"data", "bin"}},
 	} {
 		bad := ok
@@ -129,6 +130,9 @@ func TestConfigErrorsNameFieldAndValue(t *testing.T) {
 			if !strings.Contains(err.Error(), n) {
 				t.Errorf("%v: does not name %s", err, n)
 			}
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%v: tells the secret", err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -175,8 +176,14 @@ func (d *Driver) recoversOnly() bool {
 	return err == nil && f.socket == d.private()
 }
 
-// trim takes what is past the fork off the log of a standby whose pages hold nothing of it. What was there is kept by now.
+// trim takes what is past the fork off the log of a standby whose pages hold nothing of it. What was there is kept by now, and told by the journal:
+// half of it can neither be counted again nor replayed.
 func (r *restoring) trim(st standing) error {
+	r.j.Stage, r.j.Broken = stageTrim, true
+	if err := r.note(r.j); err != nil {
+		return err
+	}
+	defer r.reach("trimmed")
 	for _, p := range st.after {
 		all, err := r.segments(p.timeline, st.seg)
 		if err != nil {
@@ -188,7 +195,7 @@ func (r *restoring) trim(st standing) error {
 			case start >= uint64(p.from):
 				err = os.Remove(path)
 			case start+st.seg > uint64(p.from):
-				err = blank(path, int64(uint64(p.from)-start), int64(st.seg))
+				err = r.blank(path, int64(uint64(p.from)-start), int64(st.seg))
 			}
 			if err != nil {
 				return fmt.Errorf("trim the log past %v: %w", p.from, err)
@@ -203,12 +210,19 @@ func (r *restoring) trim(st standing) error {
 	return syncDir(r.path("pg_wal"))
 }
 
-// blank writes zeros over a part of a file: where the log ends, PostgreSQL reads a record without a length.
-func blank(path string, from, to int64) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+// blank writes zeros over a part of a file of the owner's: where the log ends, PostgreSQL reads a record without a length.
+func (d *Driver) blank(path string, from, to int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(make([]byte, to-from), from)
-	return errors.Join(err, f.Sync(), f.Close())
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && (!info.Mode().IsRegular() || info.Sys().(*syscall.Stat_t).Uid != d.owner.uid) {
+		err = fmt.Errorf("%s: it is no file of %s's", path, d.cfg.User)
+	}
+	if err == nil {
+		_, err = f.WriteAt(make([]byte, to-from), from)
+	}
+	return errors.Join(err, f.Sync())
 }

@@ -32,11 +32,13 @@ func (d *Driver) restore(ctx context.Context, a driver.Action) events.Result {
 	if err == nil {
 		r.j, err = d.journal()
 	}
-	if err == nil && r.j.Stage == stageSwap { // before anything looks at the data: there may be none in place
-		err = r.swap(ctx)
-	}
 	if err != nil {
 		return unknown("nothing was begun: %v", err)
+	}
+	if r.j.Stage == stageSwap { // before anything looks at the data: there may be none in place
+		if err := r.swap(ctx); err != nil {
+			return d.outcome(ctx, err)
+		}
 	}
 	h := d.rested(ctx)
 	if h.Server == events.ServerUnknown && d.inRecovery() {
@@ -93,7 +95,7 @@ func (r *restoring) already(ctx context.Context, a driver.Action) events.Result 
 	res := events.Result{Outcome: events.AlreadyDone}
 	if r.j.Step == a.Step && r.j.Source == a.Source || r.j.Stage != stageDone && r.j.Stage != "" {
 		res.How, res.Copied, res.Lost = r.j.How, r.j.Copied, r.j.Lost
-		r.j.Step, r.j.Source, r.j.Stage = a.Step, a.Source, stageDone
+		r.j.Step, r.j.Source, r.j.Stage, r.j.Broken = a.Step, a.Source, stageDone, false // somebody may have put it right by hand
 		if err := r.close(ctx); err != nil {
 			r.log.Warn("tidy up after a restore", "err", err)
 		}
@@ -199,6 +201,7 @@ func (r *restoring) keepData(ctx context.Context, h events.ClusterHealth, st sta
 		return r.copied(ctx, fmt.Sprintf("this log is ahead of the source's (%v) on one timeline", r.src.lsn))
 	case st.untouched():
 		if err = r.trim(st); err == nil {
+			r.j.Broken = false
 			err = r.rejoin(ctx, h, howFollowed)
 		}
 	default:
@@ -275,11 +278,18 @@ func (d *Driver) logEnd(ctx context.Context, st standing) (events.LSN, error) {
 	return max(s.end, from), err
 }
 
-// halt ends a server that is in recovery, and waits until nobody of it is left.
+// halt ends a server that is in recovery, and waits until nobody of it is left. A copy may take hours: whoever made the server writable meanwhile had a
+// reason, and its data is not replaced.
 func (d *Driver) halt(ctx context.Context) error {
 	all, err := processes(d.cfg.Data)
 	if err != nil || len(all) == 0 {
 		return err
+	}
+	switch h := d.now(ctx); h.Server {
+	case events.ServerWritable:
+		return refusal("somebody made it writable meanwhile")
+	case events.ServerFrozen:
+		return errors.New("it is frozen: thaw or kill it first")
 	}
 	if r := d.stop(ctx); r.Outcome == events.Unknown {
 		return fmt.Errorf("stop it: %s", r.Why)

@@ -149,6 +149,9 @@ func (r *restoring) rewind(ctx context.Context) error {
 	}, "pg_rewind", args...)
 	r.j.Copied += r.progress.bytes()
 	done()
+	if bad := r.placeSignal(); bad != nil { // it may have been deleted last of all
+		return errors.Join(err, bad)
+	}
 	if err == nil && !unneeded {
 		return nil
 	}
@@ -163,6 +166,9 @@ func (r *restoring) rewind(ctx context.Context) error {
 		return err
 	case unneeded:
 		return errGone("pg_rewind sees no fork where this log has one")
+	}
+	if all, look := processes(r.cfg.Data); !touched && (look != nil || len(all) > 0) { // no reason to copy it all
+		return fmt.Errorf("somebody started it meanwhile: ask again: %w", err)
 	}
 	return errGone(classify(err))
 }
@@ -227,7 +233,7 @@ func site(dir string) ([]string, error) {
 
 // saveSite keeps the site's own files beside the data, once: a rewind or a copy brings the other side's, with its port, its slots and its gates.
 func (r *restoring) saveSite(ctx context.Context) error {
-	if _, err := os.Stat(r.beside(siteDir)); err == nil && r.j.Stage != stageBegun {
+	if _, err := os.Stat(r.beside(siteDir)); err == nil && r.j.Broken {
 		return nil // from before something was overwritten
 	}
 	names, err := site(r.cfg.Data)
