@@ -20,6 +20,7 @@ type metrics struct {
 	decisions  *prometheus.CounterVec
 	operations *prometheus.CounterVec
 	phases     *prometheus.HistogramVec
+	lost       *prometheus.CounterVec
 	applied    prometheus.Histogram
 }
 
@@ -43,9 +44,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "switchback_operation_phase_seconds", Help: "Recovery time by phase, by the region moved to.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 16),
 		}, []string{"cloud_region", "phase"}),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_lost_commits_total", Help: "Commits found to be lost when the old side of a failover was restored, by its region."},
+			[]string{"cloud_region"}),
 		applied: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchback_input_seconds", Help: "How long one input took to be decided.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 10)}),
 	}
-	r.MustRegister(m.verdict, m.clusters, m.agents, m.lag, m.leads, m.term, m.blind, m.needs, m.decisions, m.operations, m.phases, m.applied)
+	r.MustRegister(m.verdict, m.clusters, m.agents, m.lag, m.leads, m.term, m.blind, m.needs, m.decisions, m.operations, m.phases, m.lost, m.applied)
 	return m
 }
 
@@ -87,8 +90,14 @@ func (m *metrics) retired() {
 // told counts a notice, and an operation's end with its phases.
 func (m *metrics) told(n events.Notice) {
 	m.decisions.WithLabelValues(n.Region, n.Rule).Inc()
-	if n.Report == nil {
+	switch {
+	case n.Report == nil:
 		return
+	case n.Type == events.NoticeProtected: // its end was counted when it served
+		m.phases.WithLabelValues(n.Report.To.Region, "protect").Observe(n.Report.Protected.Seconds())
+		return
+	case n.Report.Lost != nil:
+		m.lost.WithLabelValues(n.Report.To.Region).Add(float64(n.Report.Lost.Commits))
 	}
 	m.operations.WithLabelValues(n.Report.To.Region, n.Report.Verb, n.Report.Ended).Inc()
 	for _, p := range n.Report.Phases {

@@ -198,8 +198,8 @@ func (t *term) report(ctx context.Context, v fleet.View, q Query) (Report, error
 		return Report{g.Group, *g.Record.Op}, nil
 	}
 	for _, g := range v.Groups {
-		if g.Record != nil && g.Record.Op != nil && g.Record.Op.ID == q.Operation {
-			return Report{g.Group, *g.Record.Op}, nil
+		if op := g.Record.Operation(q.Operation); op != nil {
+			return Report{g.Group, *op}, nil
 		}
 	}
 	m, err := t.c.bus.Last(ctx, events.StreamEvents, events.SubjectOperation(q.Operation))

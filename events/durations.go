@@ -51,6 +51,9 @@ type Durations struct {
 	Promote    time.Duration // how long a promotion may take before it is an alarm
 	Attempt    time.Duration // how long FENCING or PROVED may last before it is aborted
 	SwitchGap  time.Duration // how long a switchover's gap may last before it is aborted
+	Prepare    time.Duration // how long a switchover may wait for its checkpoint and, after a restore, for lag to be gone
+	Restart    time.Duration // how long a planned restart may take: until then automation does not count the cluster as down
+	Stalled    time.Duration // how long a restore may stand still before it is an alarm
 	KillAfter  time.Duration // a frozen server nobody released is killed
 	ReRead     time.Duration // how often an agent re-reads its own commands
 	Probe      time.Duration // how often an agent probes each cluster
@@ -62,7 +65,7 @@ type Durations struct {
 // Profiles returns the durations of every profile, the default first.
 func Profiles() []Durations {
 	base := Durations{
-		FenceAck: 2 * time.Second, Promote: 10 * time.Second, SwitchGap: 30 * time.Second, ReRead: 5 * time.Second,
+		FenceAck: 2 * time.Second, Promote: 10 * time.Second, SwitchGap: 30 * time.Second, Prepare: 5 * time.Minute, Restart: 5 * time.Minute, Stalled: time.Minute, ReRead: 5 * time.Second,
 		FullHealth: 15 * time.Second, LaneReread: 50 * time.Millisecond, HoldResume: time.Second,
 	}
 	safe, fast := base, base
@@ -120,6 +123,9 @@ var Table = []Row{
 	{"promote", "a promotion, then an alarm", func(d *Durations) *time.Duration { return &d.Promote }, time.Second, 10 * time.Minute},
 	{"attempt", "fencing without a proof, then abort", func(d *Durations) *time.Duration { return &d.Attempt }, 5 * time.Second, 10 * time.Minute},
 	{"switchover gap", "a switchover's gap, then abort", func(d *Durations) *time.Duration { return &d.SwitchGap }, time.Second, 10 * time.Minute},
+	{"prepare", "a switchover's checkpoint, then abort", func(d *Durations) *time.Duration { return &d.Prepare }, 10 * time.Second, time.Hour},
+	{"restart", "a planned restart, then it counts as down", func(d *Durations) *time.Duration { return &d.Restart }, 10 * time.Second, time.Hour},
+	{"stalled", "a restore without progress, then an alarm", func(d *Durations) *time.Duration { return &d.Stalled }, time.Second, time.Hour},
 	{"kill-after", "a frozen server nobody released is killed", func(d *Durations) *time.Duration { return &d.KillAfter }, time.Second, time.Hour},
 	{"re-read", "an agent re-reads its own commands", func(d *Durations) *time.Duration { return &d.ReRead }, 100 * time.Millisecond, time.Minute},
 	{"probe", "an agent probes each cluster", func(d *Durations) *time.Duration { return &d.Probe }, 50 * time.Millisecond, time.Minute},

@@ -26,7 +26,9 @@ type Record struct {
 	Disarm  string          `json:"disarm,omitempty"`  // why automation leaves this group alone; empty = armed
 	Settled bool            `json:"settled"`           // stable and protected long enough since automation moved it; new groups are
 	Since   time.Time       `json:"since"`             // display only: when Active last changed, by the leader's wall clock
+	Forks   []Fork          `json:"forks,omitempty"`   // where its timelines ended, by its promotions, oldest first
 	Works   uint64          `json:"works,omitempty"`   // counts restores, for their ids
+	Next    *Operation      `json:"next,omitempty"`    // a failback whose restore is done: begins as soon as it may
 	Restart *Operation      `json:"restart,omitempty"` // a planned restart of a member under way
 	Gone    string          `json:"gone,omitempty"`    // tombstone: released from care, by whom and why
 }
@@ -45,10 +47,19 @@ type Member struct {
 	SystemID string   `json:"system_id,omitempty"`
 	Address  string   `json:"address,omitempty"`
 	Hold     string   `json:"hold,omitempty"` // failed, and restored only when a person asks: why
-	// Work is the restore or rebuild under way: passive by role, but no candidate before it streams. An ended one is kept only where it failed.
+	// Work is the restore or rebuild under way: passive by role, but no candidate before it streams.
 	Work  *Operation   `json:"work,omitempty"`
 	Quiet *Maintenance `json:"quiet,omitempty"`
 }
+
+// Fork is where a timeline ended and the next one began.
+type Fork struct {
+	Timeline uint32 `json:"timeline"`
+	At       LSN    `json:"at"`
+}
+
+// KeepForks bounds the forks kept: a cluster that missed more promotions is copied anyway.
+const KeepForks = 16
 
 // Maintenance is a person's word that a cluster is worked on: its absence is not counted, and automation leaves its group alone.
 type Maintenance struct {
@@ -94,6 +105,36 @@ func (r *Record) Member(c Ref) *Member {
 	return nil
 }
 
+// Operation finds an operation that the record knows: the last move, a restore, a restart, or a failback that waits; nil if there is none of that id.
+func (r *Record) Operation(id string) *Operation {
+	if r == nil {
+		return nil
+	}
+	for _, op := range r.Operations() {
+		if op.ID == id {
+			return op
+		}
+	}
+	return nil
+}
+
+// Operations lists every operation the record knows, the last move first.
+func (r *Record) Operations() []*Operation {
+	var all []*Operation
+	add := func(op *Operation) {
+		if op != nil {
+			all = append(all, op)
+		}
+	}
+	add(r.Op)
+	for i := range r.Members {
+		add(r.Members[i].Work)
+	}
+	add(r.Restart)
+	add(r.Next)
+	return all
+}
+
 // Running reports whether an operation is under way.
 func (r *Record) Running() bool { return r.Op != nil && r.Op.Ended == "" }
 
@@ -102,7 +143,8 @@ func (r *Record) Clone() *Record {
 	c := *r
 	c.Members = append([]Member(nil), r.Members...)
 	c.Lists = append([]CandidateList(nil), r.Lists...)
-	c.Op, c.Restart = r.Op.clone(), r.Restart.clone()
+	c.Forks = append([]Fork(nil), r.Forks...)
+	c.Op, c.Next, c.Restart = r.Op.clone(), r.Next.clone(), r.Restart.clone()
 	for i := range c.Members {
 		c.Members[i].Work = c.Members[i].Work.clone()
 	}

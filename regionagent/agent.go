@@ -59,15 +59,18 @@ type agent struct {
 	after      []func()               // what waits for the effects of the input in hand
 	slow       atomic.Pointer[string] // why it takes no lease, nil = it does
 	fatal      error
+	restoring  chan struct{} // a token per restore under way
 }
 
 // cluster is one cluster of this host.
 type cluster struct {
 	ref    events.Ref
 	driver driver.Driver
-	work   chan lease.Action // one queue: the driver's verbs come one at a time
-	look   chan struct{}     // probe now
-	ended  atomic.Uint64     // actions that ended
+	work   chan lease.Action                  // one queue: the driver's verbs come one at a time
+	look   chan struct{}                      // probe now
+	ended  atomic.Uint64                      // actions that ended
+	cancel atomic.Pointer[context.CancelFunc] // ends the restore under way, nil = none
+	peers  atomic.Pointer[[]string]           // names of the clusters that may follow it, nil = it is not to be tended now
 	last   events.ClusterHealth
 	sick   events.Instant // since when it does not serve although it is active and has the right, 0 = it serves
 	starts int            // local restarts since it was last well
@@ -75,6 +78,9 @@ type cluster struct {
 
 // selfTest is how many processes the start-up freeze is measured on.
 const selfTest = 100
+
+// restoresAtOnce is how many restores a host does at a time; the others wait their turn.
+const restoresAtOnce = 4
 
 // inboxSize is how many inputs may wait for the loop.
 const inboxSize = 4096
@@ -94,7 +100,7 @@ func Run(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 	}
 	a := &agent{
 		cfg: cfg, ref: events.AgentRef{Region: cfg.Region, Agent: cfg.Name}, d: d, log: log, nonce: rand.Text(), metrics: newMetrics(scoped),
-		inbox: make(chan func(events.Instant) lease.Effects, inboxSize), clients: make(chan *guard.Client),
+		inbox: make(chan func(events.Instant) lease.Effects, inboxSize), clients: make(chan *guard.Client), restoring: make(chan struct{}, restoresAtOnce),
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -181,7 +187,7 @@ func (a *agent) addCluster(c config.Cluster, m *postgres.Metrics) error {
 	}
 	p := c.Postgres
 	drv, err := postgres.New(postgres.Config{
-		Cluster: ref, Unit: p.Unit, Data: p.Data, Bin: p.Bin, User: p.User, DSNFile: string(p.DSN), Advertise: p.Advertise, Metrics: m,
+		Cluster: ref, Unit: p.Unit, Data: p.Data, Bin: p.Bin, User: p.User, DSNFile: string(p.DSN), Advertise: p.Advertise, RebuildRate: p.RebuildRate, Metrics: m,
 		Replication: postgres.Replication{User: p.Replication.User, PasswordFile: string(p.Replication.Password), Slot: p.Replication.Slot, Options: p.Replication.Options},
 	}, a.log.With("cluster", ref.String()))
 	if err != nil {
@@ -273,6 +279,7 @@ func (a *agent) start(ctx context.Context, peers net.Listener) error {
 	}
 	for _, c := range a.clusters {
 		go a.execute(ctx, c)
+		go a.tend(ctx, c)
 		go a.probe(ctx, c)
 	}
 	a.reports = newReporter(a)

@@ -51,19 +51,20 @@ func (a *agent) command(ctx context.Context, m bus.Message) {
 	a.post(ctx, func(now events.Instant) lease.Effects { return a.core.Set(now, s, m.Seq) })
 }
 
-// reread reads the own commands again every 5 s and whenever the bus comes back, and the acceptors every second: what a plain subscription missed is not
-// missed for long, and repeating is harmless.
+// reread reads the own commands again every 5 s and whenever a hub server comes back, and the acceptors every second: what a plain subscription missed is not
+// missed for long, and repeating is harmless. A region that was cut off never lost its own hub server, so any of them counts.
 func (a *agent) reread(ctx context.Context) {
 	tick := time.NewTicker(placesEvery / 4)
 	defer tick.Stop()
 	var places, commands time.Time
-	was := false
+	was := 0
 	for {
-		up := a.connected()
-		if up && !was {
+		n := a.connected()
+		if n > was {
 			commands = time.Time{}
 		}
-		was = up
+		was = n
+		up := n > 0
 		if up && time.Since(places) >= placesEvery && a.readPlaces(ctx) == nil {
 			places = time.Now()
 		}
@@ -78,13 +79,15 @@ func (a *agent) reread(ctx context.Context) {
 	}
 }
 
-func (a *agent) connected() bool {
+// connected counts the hub servers that are reached.
+func (a *agent) connected() int {
+	n := 0
 	for _, up := range a.bus.Regions() {
 		if up {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 func (a *agent) readPlaces(ctx context.Context) error {

@@ -34,6 +34,10 @@ func (a *agent) do(ctx context.Context, act lease.Action) {
 	switch act.Verb {
 	case lease.Freeze, lease.Thaw, lease.Kill:
 		go a.fence(ctx, c, act, a.client)
+	case lease.Cancel:
+		if end := c.cancel.Load(); end != nil {
+			(*end)()
+		}
 	default:
 		select {
 		case c.work <- act:
@@ -100,21 +104,65 @@ func (a *agent) execute(ctx context.Context, c *cluster) {
 			return
 		case act = <-c.work:
 		}
-		limit := act.Limit
-		if limit <= 0 {
-			limit = verbLimit
-		}
-		short, cancel := context.WithTimeout(ctx, limit+time.Second)
 		began := time.Now()
-		r := c.driver.Do(short, driver.Action{
-			Step: act.Step, Verb: driver.Verb(act.Verb), Group: act.Group, Source: act.Source, Until: act.Until, Limit: limit,
-		})
-		cancel()
+		r := a.drive(ctx, c, act)
 		if r.Took == 0 {
 			r.Took = time.Since(began)
 		}
 		a.log.Info("acted", "cluster", c.ref.String(), "verb", string(act.Verb), "outcome", string(r.Outcome), "took", r.Took.Round(time.Millisecond).String(), "why", r.Why)
 		a.finished(ctx, c, act, r)
+	}
+}
+
+// drive has the driver carry one verb out. A restore takes as long as it takes, and ends early when the core says so; the host does a few at a time.
+func (a *agent) drive(ctx context.Context, c *cluster, act lease.Action) events.Result {
+	limit := act.Limit
+	if limit <= 0 {
+		limit = verbLimit
+	}
+	do := driver.Action{Step: act.Step, Verb: driver.Verb(act.Verb), Group: act.Group, Source: act.Source, Until: act.Until, Copy: act.Copy, Limit: limit}
+	if act.Verb != lease.Restore {
+		short, cancel := context.WithTimeout(ctx, limit+time.Second)
+		defer cancel()
+		return c.driver.Do(short, do)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.cancel.Store(&cancel)
+	defer c.cancel.Store(nil)
+	select {
+	case a.restoring <- struct{}{}:
+		defer func() { <-a.restoring }()
+	case <-ctx.Done():
+		return events.Result{Outcome: events.Retry, Why: "not begun: " + ctx.Err().Error()}
+	}
+	do.Limit = 0
+	return c.driver.Do(ctx, do)
+}
+
+// tend lets a driver keep ready what the clusters that may follow this one will need, such as slots.
+func (a *agent) tend(ctx context.Context, c *cluster) {
+	t, can := c.driver.(driver.Tender)
+	if !can {
+		return
+	}
+	tick := time.NewTicker(a.d.ReRead)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		peers := c.peers.Load()
+		if peers == nil {
+			continue
+		}
+		short, cancel := context.WithTimeout(ctx, a.d.ReRead)
+		if err := t.Tend(short, *peers); err != nil && ctx.Err() == nil {
+			a.log.Warn("tend", "cluster", c.ref.String(), "err", err)
+		}
+		cancel()
 	}
 }
 
@@ -175,6 +223,10 @@ func (a *agent) seen(now events.Instant, c *cluster, h events.ClusterHealth) {
 	for _, v := range a.core.Views(now) {
 		if v.Cluster == c.ref {
 			h.Managed = v.Managed
+			c.peers.Store(nil)
+			if v.Tend != nil {
+				c.peers.Store(&v.Tend)
+			}
 			serves := h.Server == events.ServerWritable && h.CanaryOK
 			well = v.Role != events.RoleActive || v.Right <= now || serves || h.Server == events.ServerFrozen
 		}

@@ -11,16 +11,18 @@ import (
 	"github.com/switchback-dr/switchback/pkg/telemetry"
 )
 
-// reporter publishes the newest report of each cluster until it is stored. Reports are cumulative: an older one that did not get through is not missed.
+// reporter publishes the newest report of each cluster until it is stored. Reports are cumulative: an older one that did not get through is not missed. Each
+// publish expects the one before it, so that one whose answer was lost can't land late and stand over a newer one.
 type reporter struct {
 	a    *agent
 	mu   sync.Mutex
 	next map[events.Ref]events.Report
+	last map[events.Ref]events.Seq // of the last report known to be stored; absent = to be read
 	wake chan struct{}
 }
 
 func newReporter(a *agent) *reporter {
-	return &reporter{a: a, next: map[events.Ref]events.Report{}, wake: make(chan struct{}, 1)}
+	return &reporter{a: a, next: map[events.Ref]events.Report{}, last: map[events.Ref]events.Seq{}, wake: make(chan struct{}, 1)}
 }
 
 func (r *reporter) put(x events.Report) {
@@ -65,10 +67,24 @@ func (r *reporter) send(ctx context.Context, ref events.Ref) error {
 	}
 	short, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if _, err := r.a.bus.Publish(short, bus.Out{Subject: events.SubjectReport(r.a.ref, ref.Cluster), Data: data}); err != nil {
+	subject := events.SubjectReport(r.a.ref, ref.Cluster)
+	last, known := r.last[ref]
+	if !known {
+		m, err := r.a.bus.Last(short, events.StreamReport, subject)
+		if err != nil {
+			return err
+		}
+		if m != nil {
+			last = m.Seq
+		}
+	}
+	seq, err := r.a.bus.Publish(short, bus.Out{Subject: subject, Data: data, Last: bus.LastIs(last)})
+	if err != nil {
+		delete(r.last, ref)
 		r.a.log.Debug("report not stored yet", "cluster", ref.String(), telemetry.Err(err))
 		return err
 	}
+	r.last[ref] = seq
 	r.mu.Lock()
 	if r.next[ref].No == x.No {
 		delete(r.next, ref)

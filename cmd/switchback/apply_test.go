@@ -148,29 +148,37 @@ func TestApplyMany(t *testing.T) {
 	}
 }
 
-// Once a group is under care its clusters are what was recorded: a file that says otherwise is refused, and nothing of it is written.
+// Once a group is under care its homes are what was recorded, and nothing is written of a file that says otherwise. Recovery clusters that are not active may
+// go, and others come after them.
 func TestApplyKeepsHomes(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.run("apply", "-f", fleetFile(t, twoGroups)).want(t, 0)
+	primary := strings.Replace(twoGroups, "eu-west-1/orders-a", "eu-north-1/orders-c", 1)
+	second := strings.Replace(twoGroups, "[eu-central-1/orders-b]", "[eu-north-1/orders-c, eu-central-1/orders-b]", 1)
 	moved := strings.Replace(twoGroups, "eu-central-1/orders-b", "eu-north-1/orders-c", 1)
 	swapped := strings.NewReplacer("orders-b", "billing-b", "billing-b", "billing-c").Replace(twoGroups)
 	s.run("diff", "-f", fleetFile(t, moved)).want(t, 0, "recovery: [") // not under care yet: a slip may be mended
 	for _, g := range []string{"orders", "billing"} {
 		c, _ := s.configured(g)
-		r := events.Record{Group: g, Epoch: 1}
+		r := events.Record{Group: g, Epoch: 1, Active: c.Recovery[0]}
 		for _, x := range c.Clusters() {
 			r.Members = append(r.Members, events.Member{Cluster: x})
 		}
 		s.store(events.StreamState, events.SubjectRecord(g), r)
 	}
 	_, before := s.configured("orders")
-	s.run("apply", "-f", fleetFile(t, moved)).want(t, exitRefused, "nothing was written", "groups.orders: it is under care")
+	s.run("apply", "-f", fleetFile(t, moved)).want(t, exitRefused, "nothing was written", "groups.orders: it is under care", "eu-central-1/orders-b is active")
+	s.run("apply", "-f", fleetFile(t, primary)).want(t, exitRefused, "nothing was written", "its primary stays eu-west-1/orders-a")
+	s.run("apply", "-f", fleetFile(t, second)).want(t, exitRefused, "nothing was written", "a new one comes last")
 	s.run("apply", "-f", fleetFile(t, swapped)).want(t, exitRefused, "eu-central-1/billing-b is under care in group billing")
 	if _, after := s.configured("orders"); after != before {
 		t.Error("it was written")
 	}
 	s.run("apply", "-f", fleetFile(t, twoGroups)).want(t, 0, "orders  same")
+	third := strings.Replace(twoGroups, "[eu-central-1/orders-b]", "[eu-central-1/orders-b, eu-north-1/orders-c]", 1)
+	s.run("apply", "-f", fleetFile(t, third)).want(t, 0, "orders")
+	s.run("apply", "-f", fleetFile(t, twoGroups)).want(t, 0, "orders")
 }
 
 func TestApplyBadFiles(t *testing.T) {

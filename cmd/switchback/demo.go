@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -24,7 +23,7 @@ func demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Lose a region on this machine and see it move",
 		Long: `Builds three regions on this machine, each in a network of its own, with real PostgreSQL pairs and the processes of this
-very program, and writes to all of them all the time. Then you take a region away and see what happens. It runs the fast profile.
+very program, and writes to all of them all the time. Then you take a region away, see what happens, and bring it home. It runs the fast profile.
 Nothing outside its own directory is touched, and nothing of it outlives it. Linux only; it needs PostgreSQL and iproute2.`,
 		Example: "  switchback demo\n  switchback demo --script",
 		Args:    cobra.NoArgs,
@@ -46,15 +45,15 @@ Nothing outside its own directory is touched, and nothing of it outlives it. Lin
 			return d.talk(ctx, bufio.NewScanner(c.InOrStdin()))
 		},
 	}
-	c.Flags().BoolVar(&script, "script", false, "play an outage and an isolation unattended; fails if two servers ever acknowledged at once, or more was lost than reported")
+	c.Flags().BoolVar(&script, "script", false, "play an outage and an isolation unattended, there and back; fails if two servers ever acknowledged at once, or anything was lost that is not listed")
 	c.Flags().IntVar(&groups, "groups", 3, "how many pairs of servers, 1 to 20")
 	c.Flags().StringVar(&keep, "keep", "", "directory to copy the logs to at the end")
 	return c
 }
 
-// script plays both faults, each on a fleet of its own.
+// script plays both faults, each on a fleet of its own, there and back.
 func (d *demo) script(ctx context.Context) error {
-	for i, f := range []fault{outage, isolate} {
+	for i, f := range []*fault{&outage, &isolate} {
 		if i > 0 {
 			d.say("")
 		}
@@ -65,96 +64,31 @@ func (d *demo) script(ctx context.Context) error {
 	return nil
 }
 
-// round builds a fleet, plays one fault and judges it.
-func (d *demo) round(ctx context.Context, f fault) (err error) {
+// round builds a fleet, plays one fault, has everything brought home and judges it.
+func (d *demo) round(ctx context.Context, f *fault) (err error) {
 	if err := d.build(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.stage.Close()) }()
-	if why := d.stage.CanIsolate(); why != nil && f.name == isolate.name {
+	if why := d.stage.CanIsolate(); why != nil && f == &isolate {
 		d.say("NOT SHOWN: %s: %v", f.name, why)
 		return nil
 	}
-	if err := d.warm(ctx); err != nil {
-		return err
-	}
 	d.say("> %s", f.name)
-	if err := d.strike(f); err != nil {
+	if err := d.strike(ctx, f); err != nil {
 		return err
 	}
-	if err := d.follow(ctx, f); err != nil {
+	d.say("> heal")
+	if err := d.heal(ctx); err != nil {
 		return err
 	}
-	return d.judge(ctx, f)
-}
-
-// talk takes orders from a terminal. Anything that is not the demo's own is a verb of this program, run on the demo's fleet.
-func (d *demo) talk(ctx context.Context, in *bufio.Scanner) (err error) {
-	if err := d.build(ctx); err != nil {
+	d.say("> failback")
+	home, err := d.failback(ctx)
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.stage.Close()) }()
-	d.say("type:  outage   isolate   heal   status   quit      or any other verb, as in: why orders")
-	lines := make(chan string)
-	go func() {
-		for in.Scan() {
-			lines <- in.Text()
-		}
-		close(lines)
-	}()
-	var struck *fault
-	for {
-		fmt.Fprint(d.out, "> ")
-		var line string
-		var more bool
-		select {
-		case <-ctx.Done():
-			return nil
-		case line, more = <-lines:
-		}
-		words := strings.Fields(line)
-		switch {
-		case !more || len(words) == 1 && words[0] == "quit":
-			if struck == nil {
-				return nil
-			}
-			return d.judge(ctx, *struck)
-		case len(words) == 0:
-		case len(words) == 1 && (words[0] == outage.name || words[0] == isolate.name):
-			if struck != nil {
-				d.say("%s was struck already. Bringing it home is not in this version: quit, and start again.", stage.West)
-				continue
-			}
-			f := map[string]fault{outage.name: outage, isolate.name: isolate}[words[0]]
-			if why := d.stage.CanIsolate(); why != nil && f.name == isolate.name {
-				d.say("%v", why)
-				continue
-			}
-			if err := d.warm(ctx); err != nil {
-				return err
-			}
-			if err := d.strike(f); err != nil {
-				return err
-			}
-			struck = &f
-			if err := d.follow(ctx, f); err != nil {
-				return err
-			}
-		case len(words) == 1 && words[0] == "heal":
-			if struck == nil {
-				d.say("nothing is broken")
-				continue
-			}
-			if err := struck.heal(d.stage); err != nil {
-				return err
-			}
-			d.say("%s is back. What was moved stays moved; its old servers stay read-only.", stage.West)
-		default:
-			text, err := d.stage.Command(ctx, words...)
-			fmt.Fprint(d.out, text)
-			if err != nil {
-				d.say("%v", err)
-			}
-		}
+	if home < len(d.mine()) {
+		return fmt.Errorf("%d of %d groups came home", home, len(d.mine()))
 	}
+	return d.close(ctx)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/switchback-dr/switchback/pkg/config"
 )
 
-// checkHomes refuses what the record of a group would silently outvote: once a group is under care, its kind and its clusters are what was recorded, and a
-// cluster of its belongs to no other group.
+// checkHomes refuses what the record of a group would silently outvote: once a group is under care, its kind and its primary are what was recorded, recovery
+// clusters come and go but keep their order, and a cluster of its belongs to no other group.
 func (s *stored) checkHomes(ctx context.Context, b bus.Bus, want *config.Fleet) error {
 	owner := map[events.Ref]string{}
 	for name, g := range s.config {
@@ -30,8 +30,8 @@ func (s *stored) checkHomes(ctx context.Context, b bus.Bus, want *config.Fleet) 
 			if err != nil {
 				return err
 			}
-			if r != nil && (old.Kind != g.Kind || !sameHomes(r, &g)) {
-				bad = append(bad, fmt.Errorf("groups.%s: it is under care as %s with %v: its kind, its clusters and their order stay as they are", g.Group, old.Kind, old.Clusters()))
+			if why := outvoted(r, old.Kind, &g); why != "" {
+				bad = append(bad, fmt.Errorf("groups.%s: it is under care as %s with %v: %s", g.Group, old.Kind, old.Clusters(), why))
 			}
 		}
 		for _, c := range g.Clusters() {
@@ -52,12 +52,29 @@ func (s *stored) checkHomes(ctx context.Context, b bus.Bus, want *config.Fleet) 
 	return nil
 }
 
-func sameHomes(r *events.Record, g *events.GroupConfig) bool {
-	var have []events.Ref
+// outvoted says what of a group's new configuration its record would not follow; "" if it follows all of it.
+func outvoted(r *events.Record, kind events.Kind, g *events.GroupConfig) string {
+	if r == nil || r.Gone != "" {
+		return ""
+	}
+	var have, kept []events.Ref
 	for _, m := range r.Members {
 		have = append(have, m.Cluster)
+		if slices.Contains(g.Clusters(), m.Cluster) {
+			kept = append(kept, m.Cluster)
+		}
 	}
-	return slices.Equal(have, g.Clusters())
+	switch {
+	case kind != g.Kind:
+		return "its kind stays as it is"
+	case g.Primary != have[0]:
+		return fmt.Sprintf("its primary stays %s: homes never change", have[0])
+	case !slices.Contains(kept, r.Active):
+		return fmt.Sprintf("%s is active: move the group first", r.Active)
+	case !slices.Equal(kept, g.Clusters()[:len(kept)]):
+		return "recovery clusters keep their order, and a new one comes last"
+	}
+	return ""
 }
 
 // recorded reads a group's record; nil: it is not under care.

@@ -27,6 +27,17 @@ func disarm(f *Facts, o *Outcome) {
 	n.By = f.Ask.Actor
 }
 
+func restoreDryRun(f *Facts, o *Outcome) {
+	for _, c := range f.askedFor(f.Ask.Verb) {
+		why := f.restorable(c)
+		ok := why == ""
+		if ok {
+			why = fmt.Sprintf("would make %s follow %s: what only it has is counted and kept, then it is rewound, or copied where it can't be; nothing was done", c.Cluster, f.Record.Active)
+		}
+		o.Answers = append(o.Answers, events.AnswerItem{Group: f.Config.Group, Accepted: ok, Why: why})
+	}
+}
+
 func dryRun(f *Facts, o *Outcome) {
 	t, _ := f.best(f.asked(), events.Ref{})
 	how := "its agent is asked to stop it cleanly, nothing is lost"
@@ -37,19 +48,12 @@ func dryRun(f *Facts, o *Outcome) {
 	o.answer(f, true, "")
 }
 
-// failover records the intent (C2): epoch + 1, the target told to stay passive at it, the old active told to stop. The attempt on its agent's lease
-// starts at once when that agent is silent.
+// failover moves the group to its best candidate, or to the one asked for.
 func failover(f *Facts, o *Outcome) {
 	t, _ := f.best(f.asked(), events.Ref{})
 	old := f.active()
-	r := o.draft(f)
-	if r.Running() {
-		r.Op.Ended, r.Op.EndWhy = "failed", "superseded before it served"
-	}
-	r.Epoch++
-	r.Phase, r.Target = events.PhaseFencing, t.Cluster
 	op := &events.Operation{
-		ID: fmt.Sprintf("%s-%d", r.Group, r.Epoch), Verb: "failover", By: Automation, Rule: o.Rule, From: r.Active, To: t.Cluster, Began: f.Wall,
+		Verb: events.AskFailover, By: Automation, Rule: o.Rule, From: f.Record.Active, To: t.Cluster, Began: f.Wall,
 		Planned: old.Fresh, Sent: f.Sent, Phases: []events.PhaseTime{{Phase: "detect", Took: max(old.Silent, old.Health.Down)}},
 	}
 	if f.Ask != nil {
@@ -59,14 +63,25 @@ func failover(f *Facts, o *Outcome) {
 			op.Unfenced = f.Ask.Actor + ": " + f.Ask.Reason
 		}
 	}
-	r.Op = op
-	r.Settled = f.Ask != nil
-	op.Why = f.say(o.sentence, o)
-	o.Why = op.Why
-	o.Sets = []events.Set{f.set(r, t.Cluster, events.RolePassive, nil)}
-	stop := &events.Step{ID: events.StepID(r.Group, r.Epoch, string(events.VerbStop)), Verb: events.VerbStop, Deadline: f.D.FenceAck}
-	o.Sets = append(o.Sets, f.set(r, r.Active, events.RolePassive, stop))
+	o.draft(f).Settled = f.Ask != nil
 	o.Attempt = old.Silent > 0
+	f.intent(o, op)
+}
+
+// intent records where a group is to go (C2): epoch + 1, the target told to stay passive at it, the old active told to stop. The attempt on its agent's lease
+// starts at once when that agent is silent.
+func (f *Facts) intent(o *Outcome, op *events.Operation) {
+	r := o.draft(f)
+	r.Epoch++
+	r.Phase, r.Target = events.PhaseFencing, op.To
+	op.ID = fmt.Sprintf("%s-%d", r.Group, r.Epoch)
+	r.Op, r.Next = op, nil
+	o.Why = f.say(o.sentence, o)
+	if op.Why == "" {
+		op.Why = o.Why
+	}
+	f.endRestart(o, "its group is moved")
+	o.Sets = []events.Set{f.set(r, r.Target), f.set(r, r.Active)}
 	o.answer(f, true, op.ID)
 	n := o.notice(f, events.NoticeDecision)
 	n.Facts = append(n.Facts, f.Region.Facts...)
@@ -94,8 +109,7 @@ func prove(kind events.ProofKind) func(*Facts, *Outcome) {
 		r.Op.Proof = p
 		r.Phase = events.PhaseProved
 		r.Op.Phases = append(r.Op.Phases, events.PhaseTime{Phase: "fence", Took: f.PhaseAge})
-		cut := &events.Step{ID: events.StepID(r.Group, r.Epoch, string(events.VerbCut)), Verb: events.VerbCut, Until: r.Op.Stopped, Deadline: f.D.FenceAck}
-		o.Sets = []events.Set{f.set(r, r.Target, events.RolePassive, cut)}
+		o.Sets = []events.Set{f.set(r, r.Target)}
 		o.notice(f, events.NoticeFenced)
 	}
 }
@@ -104,7 +118,7 @@ func switchTarget(f *Facts, o *Outcome) {
 	t, _ := f.best(events.Ref{}, f.Record.Target)
 	r := o.draft(f)
 	r.Target, r.Op.To = t.Cluster, t.Cluster
-	o.Sets = []events.Set{f.set(r, t.Cluster, events.RolePassive, nil)}
+	o.Sets = []events.Set{f.set(r, t.Cluster)}
 	o.notice(f, events.NoticeDecision)
 }
 
@@ -112,52 +126,63 @@ func switchTarget(f *Facts, o *Outcome) {
 // that was cut follows again.
 func abort(f *Facts, o *Outcome) {
 	r := o.draft(f)
-	target := r.Target
+	o.Drop = r.Phase != events.PhaseActive
 	r.Epoch++
 	r.Phase, r.Target = events.PhaseActive, events.Ref{}
-	r.Op.Ended, r.Op.EndWhy = "aborted", o.Why
+	r.Op.Ended, r.Op.EndWhy, r.Op.Stage = "aborted", o.Why, ""
 	if r.Op.EndWhy == "" {
 		r.Op.EndWhy = f.say(o.sentence, o)
 	}
-	o.Drop = true
-	o.Sets = []events.Set{f.set(r, r.Active, events.RoleActive, nil)}
-	for i := range r.Members {
-		if m := r.Members[i]; m.Cluster != r.Active {
-			var step *events.Step
-			if m.Cluster == target {
-				step = &events.Step{ID: events.StepID(r.Group, r.Epoch, string(events.VerbFollow)), Verb: events.VerbFollow, Source: f.active().Address}
-			}
-			o.Sets = append(o.Sets, f.set(r, m.Cluster, events.RolePassive, step))
-		}
-	}
+	f.tellAll(o)
 	o.notice(f, events.NoticeAborted)
 }
 
-// promote records the appointment (C6): from here the target is active, whatever it answers. The old active is failed until restored.
+// tellAll tells every member what the outcome's record says of it.
+func (f *Facts) tellAll(o *Outcome) {
+	r := o.draft(f)
+	o.Sets = nil
+	for i := range r.Members {
+		o.Sets = append(o.Sets, f.set(r, r.Members[i].Cluster))
+	}
+}
+
+// promote records the appointment (C6): from here the target is active, whatever it answers. After a failover the old active is failed until it is restored;
+// after a swap, which stopped it cleanly, it follows at once.
 func promote(f *Facts, o *Outcome) {
 	cut, _ := f.cut()
 	r := o.draft(f)
-	old := r.Active
-	r.Active, r.Target, r.Phase, r.Since = r.Target, events.Ref{}, events.PhaseActive, f.Wall
-	r.Member(old).Role = events.RoleFailed
-	r.Member(r.Active).Role = events.RoleActive
-	r.Lists = append(r.Lists[:0:0], events.CandidateList{Version: r.Current().Version + 1, Candidates: candidates(r)})
 	op := r.Op
+	old := r.Member(r.Active)
+	r.Active, r.Target, r.Phase, r.Since = r.Target, events.Ref{}, events.PhaseActive, f.Wall
+	r.Member(r.Active).Role = events.RoleActive
+	if swaps(op) {
+		old.Role, old.Hold = events.RolePassive, ""
+		old.Work = &events.Operation{
+			ID: workID(r, events.AskRestore), Verb: events.AskRestore, By: op.By, Rule: o.Rule, Why: "the other half of " + op.ID, From: r.Active, To: old.Cluster, Began: f.Wall,
+		}
+	} else {
+		old.Role, old.Hold, old.Work = events.RoleFailed, f.hold(op), nil
+	}
+	r.Lists = append(r.Lists[:0:0], events.CandidateList{Version: r.Current().Version + 1, Candidates: candidates(r)})
 	op.Promoted, op.Timeline = kept(cut), cut.Timeline
 	op.Loss = f.loss(op, op.Promoted)
 	op.Phases = append(op.Phases, events.PhaseTime{Phase: "decide", Took: f.PhaseAge})
-	for i := range r.Members {
-		m := r.Members[i]
-		var step *events.Step
-		if m.Role == events.RolePassive {
-			step = &events.Step{ID: events.StepID(r.Group, r.Epoch, string(events.VerbFollow)), Verb: events.VerbFollow, Source: r.Member(r.Active).Address}
-		}
-		o.Sets = append(o.Sets, f.set(r, m.Cluster, RoleNow(r, m.Cluster), step))
-	}
+	f.tellAll(o)
 	if op.Proof != nil && op.Proof.Kind == events.ProofUnfenced {
 		o.Revoke = f.active().Agent
 	}
 	o.notice(f, events.NoticePromoted)
+}
+
+// hold says why the old side of a failover is restored only when a person asks; "" if automation does it.
+func (f *Facts) hold(op *events.Operation) string {
+	switch {
+	case op.By != Automation:
+		return op.By + " gave it up by " + op.ID
+	case f.Config.Restore == events.RestoreManual:
+		return "the group says restore: manual"
+	}
+	return ""
 }
 
 // loss is what is known of the loss at the promotion. A clean stop whose last position arrived loses nothing, exactly.
@@ -176,20 +201,38 @@ func done(f *Facts, o *Outcome) {
 	r := o.draft(f)
 	a := f.active()
 	r.Op.Ended = "done"
+	r.Op.Serving = f.since(r.Op)
+	ended := r.Op.Timeline // as the cut target had it
 	if p, ok := a.Report.Result(events.StepID(r.Group, r.Epoch, "promote")); ok {
 		r.Op.Phases = append(r.Op.Phases, events.PhaseTime{Phase: "promote", Took: p.Took})
 		if p.Timeline != 0 {
 			r.Op.Timeline = p.Timeline
 		}
+		if p.LSN != 0 {
+			r.Op.Promoted = p.LSN // where the new timeline forked off, exactly
+		}
+	}
+	r.Forks = append(r.Forks, events.Fork{Timeline: ended, At: r.Op.Promoted})
+	if n := len(r.Forks); n > events.KeepForks {
+		r.Forks = append(r.Forks[:0:0], r.Forks[n-events.KeepForks:]...)
 	}
 	o.notice(f, events.NoticeServing)
+}
+
+// since is how long ago an operation's cause began, or its gap: a clock of its report.
+func (f *Facts) since(op *events.Operation) time.Duration {
+	d := max(1, f.Wall.Sub(op.Began))
+	if len(op.Phases) > 0 && op.Phases[0].Phase == "detect" {
+		d += op.Phases[0].Took
+	}
+	return d
 }
 
 // candidates is the list of clusters that may be promoted: every passive member whose agent can be asked for a promise.
 func candidates(r *events.Record) []events.Candidate {
 	cs := []events.Candidate{}
 	for i := range r.Members {
-		if m := r.Members[i]; m.Role == events.RolePassive && m.Peer != "" {
+		if m := &r.Members[i]; m.Candidate() {
 			cs = append(cs, events.Candidate{Cluster: m.Cluster, Agent: m.Agent, Peer: m.Peer, Cert: m.Cert})
 		}
 	}

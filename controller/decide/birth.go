@@ -62,7 +62,7 @@ func (f *Facts) notFollowing() string {
 	}
 	for i := range f.Members {
 		switch c := &f.Members[i]; {
-		case c == act:
+		case c == act || c.Health.Empty: // a place for a copy that is not made yet
 		case c.Health.SystemID != act.Health.SystemID:
 			return fmt.Sprintf("%s is not a copy of %s: its system identifier is %q, not %q", c.Cluster, act.Cluster, c.Health.SystemID, act.Health.SystemID)
 		case c.Health.Server != events.ServerRecovery || !c.Health.Streaming:
@@ -74,14 +74,41 @@ func (f *Facts) notFollowing() string {
 	return ""
 }
 
-// birth brings the group under care (C0): epoch 1, the one writable cluster active, everybody told in the same batch.
+// unborn says what a group that was released and is configured anew still lacks of a birth; "" if nothing.
+func (f *Facts) unborn() string {
+	if why := f.twoClaims(); why != "" {
+		return why
+	}
+	if c := f.unreported(); c != "" {
+		return c + " has not been reported by any agent yet"
+	}
+	if n := f.writable(); n != 1 {
+		return fmt.Sprintf("%d of its clusters are writable: want exactly one", n)
+	}
+	if why := f.notFollowing(); why != "" {
+		return why
+	}
+	if why := f.unleased(); why != "" {
+		return why + " has no lease yet: under care it would be frozen at once"
+	}
+	return ""
+}
+
+// birth brings the group under care (C0): epoch 1, or the next one after a release, the one writable cluster active, everybody told in the same batch.
 func birth(f *Facts, o *Outcome) {
-	r := &events.Record{Group: f.Config.Group, Epoch: 1, Phase: events.PhaseActive, Config: f.Revision, Since: f.Wall, Settled: true}
+	epoch := events.Epoch(1)
+	if f.Record != nil {
+		epoch = f.Record.Epoch + 1
+	}
+	r := &events.Record{Group: f.Config.Group, Epoch: epoch, Phase: events.PhaseActive, Config: f.Revision, Since: f.Wall, Settled: true}
 	for i := range f.Members {
 		m := f.Members[i].Member
 		m.Role, m.SystemID = events.RolePassive, f.Members[i].Health.SystemID
-		if f.Members[i].Health.Server == events.ServerWritable {
+		switch {
+		case f.Members[i].Health.Server == events.ServerWritable:
 			m.Role, r.Active = events.RoleActive, m.Cluster
+		case f.Members[i].Health.Empty:
+			m.Role, m.Hold = events.RoleFailed, "there is no data yet: `switchback protect "+f.Config.Group+"` copies it"
 		}
 		r.Members = append(r.Members, m)
 	}
@@ -89,7 +116,7 @@ func birth(f *Facts, o *Outcome) {
 	o.Record = r
 	for i := range r.Members {
 		m := r.Members[i].Cluster
-		o.Sets = append(o.Sets, f.set(r, m, RoleNow(r, m), nil))
+		o.Sets = append(o.Sets, f.set(r, m))
 	}
 	o.notice(f, events.NoticeBorn)
 }

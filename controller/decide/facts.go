@@ -35,6 +35,9 @@ type Facts struct {
 	PhaseAge time.Duration                 // since this leader first saw its phase
 	Sent     events.LSN                    // last known position the active had written
 	Stable   time.Duration                 // how long the active has served and been protected without a break, as this leader saw it
+	GapAge   time.Duration                 // since this leader first saw the running operation's intent
+	Joining  []Cluster                     // configured, but no member of the record yet
+	Restore  gate.Permission               // for automation to restore a failed cluster
 	Told     func(cluster events.Ref) bool // the newest command to it already says what it must
 }
 
@@ -79,8 +82,8 @@ type Outcome struct {
 	Drop    bool            // its acceptances and proofs are void (C7)
 	Revoke  events.AgentRef // revocations that must go on although the record moved (C4); zero = none
 	Notices []events.Notice
-	Answer  *events.AnswerItem // to Ask
-	Wake    events.Instant     // look again no later than this
+	Answers []events.AnswerItem // to Ask: one for each operation it began, or the refusal
+	Wake    events.Instant      // look again no later than this
 
 	sentence string // the matching row's, not filled in yet
 }
@@ -111,6 +114,8 @@ func (f *Facts) unfit(c *Cluster) string {
 		return "it is active already"
 	case c.Role != events.RolePassive:
 		return "it is " + string(c.Role) + " until it is restored"
+	case c.Member.Work != nil:
+		return "it is being rebuilt (" + c.Member.Work.ID + ")"
 	case !f.listed(c.Cluster):
 		return "the active has not acknowledged it as a candidate yet"
 	case !c.Fresh || !c.Known:
@@ -123,8 +128,23 @@ func (f *Facts) unfit(c *Cluster) string {
 		return fmt.Sprintf("it has not reported passive at epoch %d yet", f.heldEpoch())
 	case c.Health.SystemID != "" && f.active().SystemID != "" && c.Health.SystemID != f.active().SystemID:
 		return "its data is of another system"
+	case c.Health.Timeline < f.timeline() && (f.Ask == nil || !f.Ask.AcceptLoss):
+		return fmt.Sprintf("it has not followed to timeline %d yet: it lacks everything written since the last move", f.timeline())
+	case f.timeline() != 0 && c.Health.Timeline > f.timeline():
+		return fmt.Sprintf("it is on timeline %d, which %s never wrote", c.Health.Timeline, f.Record.Active)
 	}
 	return ""
+}
+
+// timeline is the one the active writes, 0 while nobody knows: a candidate on an older one never got what was written since the last promotion.
+func (f *Facts) timeline() uint32 {
+	if a := f.active(); a.Known && a.Health.Server == events.ServerWritable {
+		return a.Health.Timeline
+	}
+	if op := f.Record.Op; op != nil && op.Ended == "done" && op.To == f.Record.Active {
+		return op.Timeline
+	}
+	return 0
 }
 
 // heldEpoch is the epoch a new target must have reported passive at: the record's, or while an operation runs the one before its intent,

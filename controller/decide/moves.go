@@ -29,25 +29,94 @@ var moves = [...]row{
 		}, ""},
 	{"birth", "none", "one writable, the others stream from it", func(*Facts) bool { return true }, birth, "{group} is under care: {active} is active"},
 
+	// Released from care: the record is a tombstone.
+	{"gone", "gone", "it was released, and not configured anew since", func(f *Facts) bool { return f.Ask == nil && (f.Config.Removed || f.Revision <= f.Record.Config) }, nil,
+		"{group} was released from care"},
+	{"refuse.gone", "gone", "an operator asks", func(f *Facts) bool { return f.Ask != nil }, refuse, "{group} was released from care: `switchback apply` takes it under care again"},
+	{"rebirth.wait", "gone", "configured anew, but its clusters are not as a birth wants them", func(f *Facts) bool { return f.unborn() != "" },
+		func(f *Facts, o *Outcome) { o.Why = f.unborn() }, ""},
+	{"rebirth", "gone", "configured anew: one writable, the others stream from it", func(*Facts) bool { return true }, birth, "{group} is under care again: {active} is active"},
+
 	// What operators ask.
-	{"ask.known", "any", "the running or last operation has this ask's id", func(f *Facts) bool { return f.Ask != nil && f.Record.Op != nil && f.Record.Op.Ask == f.Ask.ID },
-		func(f *Facts, o *Outcome) { o.answer(f, true, f.Record.Op.ID) }, "this ask is operation {op} already"},
-	{"ask.dry-run", "any", "abort, arm or disarm, dry run", func(f *Facts) bool { return f.Ask != nil && f.Ask.DryRun && f.Ask.Verb != events.AskFailover },
-		func(f *Facts, o *Outcome) { o.answer(f, true, "") }, "would {verb} {group} if it can be done then: nothing was done"},
+	{"ask.known", "any", "an operation has this ask's id", func(f *Facts) bool { return f.Ask != nil && len(f.knownAs()) > 0 },
+		func(f *Facts, o *Outcome) {
+			for _, id := range f.knownAs() {
+				o.answer(f, true, id)
+			}
+		}, "this ask is under way or done already"},
 	{"ask.disarm", "any", "disarm", asks(events.AskDisarm), disarm, "{actor} disarmed {group}: {reason}"},
 	{"ask.arm", "any", "arm", asks(events.AskArm), disarm, "{actor} armed {group}"},
-	{"ask.abort", "any", "abort, before the promotion is recorded", func(f *Facts) bool { return asks(events.AskAbort)(f) && f.Record.Phase != events.PhaseActive },
+	{"refuse.maintenance", "any", "maintenance of a cluster the group has not", func(f *Facts) bool { return asks(events.AskMaintenance)(f) && f.askedMember() == nil }, refuse,
+		"{cluster} is no cluster of {group}"},
+	{"ask.dry-run", "any", "dry run of what switches something", func(f *Facts) bool { return f.Ask != nil && f.Ask.DryRun && !moving[f.Ask.Verb] },
+		func(f *Facts, o *Outcome) { o.answer(f, true, "") }, "would {verb} {group} if it can be done then: nothing was done"},
+	{"ask.maintenance", "any", "maintenance", asks(events.AskMaintenance), maintain, ""},
+	{"ask.abort", "any", "abort, before the promotion is recorded", func(f *Facts) bool {
+		return asks(events.AskAbort)(f) && (f.Record.Phase != events.PhaseActive || preparing(f.Record))
+	},
 		func(f *Facts, o *Outcome) { abort(f, o); o.answer(f, true, f.Record.Op.ID) }, "{actor} aborted {op}: {active} goes on"},
+	{"ask.abort-restore", "active", "abort while a cluster is restored", func(f *Facts) bool { return asks(events.AskAbort)(f) && len(f.abortable()) > 0 }, abortRestores,
+		"{actor} aborted the restore: the cluster stays failed until it is restored again"},
 	{"refuse.nothing-to-abort", "any", "abort, nothing runs that can be", asks(events.AskAbort), refuse,
 		"{group} has no operation that can be aborted: from the recorded promotion on, only a new failover moves it"},
-	{"refuse.unknown-verb", "any", "a verb groups don't take", func(f *Facts) bool { return f.Ask != nil && f.Ask.Verb != events.AskFailover }, refuse, "{verb} is for regions, not for a group"},
-	{"refuse.running", "any", "failover while one runs", func(f *Facts) bool { return f.Ask != nil && f.Record.Phase != events.PhaseActive }, refuse,
+	{"refuse.unknown-verb", "any", "a verb groups don't take", func(f *Facts) bool { return f.Ask != nil && !moving[f.Ask.Verb] }, refuse, "{verb} is for regions, not for a group"},
+	{"refuse.running", "any", "a move while one runs", func(f *Facts) bool {
+		return f.Ask != nil && (f.Record.Phase != events.PhaseActive || preparing(f.Record))
+	}, refuse,
 		"{op} is under way ({phase}): wait for it, or `switchback abort {group}`"},
-	{"refuse.removed", "active", "failover of a removed group", func(f *Facts) bool { return f.Ask != nil && f.Config.Removed }, refuse, "{group} is not configured any more"},
-	{"refuse.observe", "active", "failover in mode observe", func(f *Facts) bool { return f.Ask != nil && f.Config.Mode == events.ModeObserve }, refuse,
+	{"refuse.removed", "active", "a move of a removed group", func(f *Facts) bool { return f.Ask != nil && f.Config.Removed && f.Ask.Verb != events.AskRelease }, refuse, "{group} is not configured any more"},
+	{"refuse.observe", "active", "a move in mode observe", func(f *Facts) bool {
+		return f.Ask != nil && f.Config.Mode == events.ModeObserve && f.Ask.Verb != events.AskRelease
+	}, refuse,
 		"{group} is only observed: nothing of it is fenced or moved until its mode is manual or auto"},
-	{"refuse.blind", "active", "failover while the controller is blind", func(f *Facts) bool { return f.Ask != nil && f.Blind && !f.Ask.WhileBlind }, refuse,
+	{"refuse.blind", "active", "a move while the controller is blind", func(f *Facts) bool { return f.Ask != nil && f.Blind && !f.Ask.WhileBlind }, refuse,
 		"the controller reaches fewer than half of the regions: repeat it with --while-blind --reason if you know better"},
+
+	{"refuse.restore", "active", "restore, rebuild or protect of what can't be", func(f *Facts) bool {
+		return (asks(events.AskRestore)(f) || asks(events.AskRebuild)(f) || asks(events.AskProtect)(f)) && f.notAskedFor() != ""
+	}, func(f *Facts, o *Outcome) { refuse(f, o); o.Why = f.notAskedFor() }, ""},
+	{"restore.dry-run", "active", "restore, rebuild or protect, dry run", func(f *Facts) bool {
+		return (asks(events.AskRestore)(f) || asks(events.AskRebuild)(f) || asks(events.AskProtect)(f)) && f.Ask.DryRun
+	}, restoreDryRun, ""},
+	{"restore.asked", "active", "restore, rebuild or protect", func(f *Facts) bool {
+		return asks(events.AskRestore)(f) || asks(events.AskRebuild)(f) || asks(events.AskProtect)(f)
+	}, restoreAsked, "{actor} asked to {verb} it: {reason}"},
+
+	{"refuse.restart", "active", "restart of what can't be", func(f *Facts) bool { return asks(events.AskRestart)(f) && f.notRestartable() != "" },
+		func(f *Facts, o *Outcome) { refuse(f, o); o.Why = f.notRestartable() }, ""},
+	{"restart.dry-run", "active", "restart, dry run", func(f *Facts) bool { return asks(events.AskRestart)(f) && f.Ask.DryRun },
+		func(f *Facts, o *Outcome) { o.answer(f, true, "") }, "would stop {cluster} cleanly and start it again in its role; nothing was done"},
+	{"restart.asked", "active", "restart", asks(events.AskRestart), restart, "{actor} asked to restart {cluster}: {reason}"},
+
+	{"refuse.release", "active", "release of what can't be", func(f *Facts) bool { return asks(events.AskRelease)(f) && f.notReleasable() != "" },
+		func(f *Facts, o *Outcome) {
+			refuse(f, o)
+			o.Why = "can't be released so that both databases go on: " + f.notReleasable()
+		}, ""},
+	{"release.dry-run", "active", "release, dry run", func(f *Facts) bool { return asks(events.AskRelease)(f) && f.Ask.DryRun },
+		func(f *Facts, o *Outcome) { o.answer(f, true, "") }, "would let {group} go: its databases stay running as a plain pair, nothing fences them any more; nothing was done"},
+	{"release.asked", "active", "release", asks(events.AskRelease), release, "{actor} released {group} from care: its databases go on as a plain pair"},
+
+	{"refuse.at-home", "active", "failback of a group that is at home", func(f *Facts) bool { return asks(events.AskFailback)(f) && f.Record.Active == f.primary() }, refuse,
+		"{group} is at home already: {active} is active"},
+	{"refuse.failback", "active", "failback, the home is failed and can't be restored", func(f *Facts) bool { return asks(events.AskFailback)(f) && f.homeFailed() && f.homeHeld() != "" },
+		func(f *Facts, o *Outcome) { refuse(f, o); o.Why = f.homeHeld() }, ""},
+	{"failback.restore-dry-run", "active", "failback, the home is failed, dry run", func(f *Facts) bool { return asks(events.AskFailback)(f) && f.homeFailed() && f.Ask.DryRun },
+		func(f *Facts, o *Outcome) {
+			o.Why = fmt.Sprintf("would restore %s from %s, then swap them without loss; nothing was done", f.primary(), f.Record.Active)
+			o.answer(f, true, "")
+		}, ""},
+	{"failback.restore", "active", "failback, the home is failed", func(f *Facts) bool { return asks(events.AskFailback)(f) && f.homeFailed() }, failbackRestore,
+		"{actor} asked to bring {group} home: {reason}; its home is restored first"},
+	{"refuse.swap", "active", "switchover or failback before every gate is passed", func(f *Facts) bool { return swapAsked(f) && f.notReady(f.swapTarget()) != "" },
+		func(f *Facts, o *Outcome) { refuse(f, o); o.Why = "nothing was begun: " + f.notReady(f.swapTarget()) }, ""},
+	{"swap.dry-run", "active", "switchover or failback, dry run", func(f *Facts) bool { return swapAsked(f) && f.Ask.DryRun },
+		func(f *Facts, o *Outcome) {
+			o.Why = fmt.Sprintf("would swap %s from %s to %s without loss; nothing was done", f.Config.Group, f.Record.Active, f.swapTarget())
+			o.answer(f, true, "")
+		}, ""},
+	{"swap.asked", "active", "switchover or failback", swapAsked, prepareSwap, "{actor} asked for a {verb} of {group}: {reason}"},
+
 	{"refuse.no-candidate", "active", "failover without a fit target", func(f *Facts) bool { return f.Ask != nil && f.none(f.asked()) != "" },
 		func(f *Facts, o *Outcome) {
 			refuse(f, o)
@@ -62,7 +131,29 @@ var moves = [...]row{
 	{"failover.dry-run", "active", "failover, dry run", func(f *Facts) bool { return f.Ask != nil && f.Ask.DryRun }, dryRun, ""},
 	{"failover.asked", "active", "failover", func(f *Facts) bool { return f.Ask != nil }, failover, "{actor} asked to fail over {group} to {target}: {reason}"},
 
+	// A planned swap before its intent: the active goes on serving, so that giving up costs nothing.
+	{"swap.not-ready", "active", "a gate is not passed any more", func(f *Facts) bool { return preparing(f.Record) && f.notReady(f.Record.Op.To) != "" },
+		func(f *Facts, o *Outcome) {
+			o.Why = "given up before anything was stopped: " + f.notReady(f.Record.Op.To)
+			abort(f, o)
+		}, ""},
+	{"swap.intent", "active", "the checkpoint is written", func(f *Facts) bool { return preparing(f.Record) && f.prepared() }, swapIntent,
+		"every gate is passed: {from} is stopped cleanly, then {target} is promoted"},
+	{"swap.no-checkpoint", "active", "the checkpoint does not come", func(f *Facts) bool { return preparing(f.Record) && f.prepareFailed() != "" },
+		func(f *Facts, o *Outcome) {
+			o.Why = "given up before anything was stopped: " + f.prepareFailed()
+			abort(f, o)
+		}, ""},
+	{"wait.checkpoint", "active", "the active writes a checkpoint", func(f *Facts) bool { return preparing(f.Record) }, nil, "{active} writes a checkpoint, so that its shutdown is short; it goes on serving"},
+
 	// FENCING: from the intent to the proof (C3).
+	{"swap.killed", "fencing", "a swap whose old active was killed instead of stopped cleanly: where its log ends is not known", func(f *Facts) bool {
+		_, known := f.stopResult()
+		return swapping(f) && f.active().passiveAt(f.Record.Epoch) && !known
+	}, abort, "{active} was not stopped cleanly, so nobody can say that everything arrived: {active} goes on"},
+	{"swap.target-lost", "fencing", "a swap whose target is lost (C7)", func(f *Facts) bool { return swapping(f) && f.targetLost() }, abort, "{target} was lost: {active} goes on"},
+	{"swap.too-late", "fencing", "a swap whose old active did not stop in its time (C7)", func(f *Facts) bool { return swapping(f) && f.GapAge >= f.gapLimit() }, abort,
+		"{active} did not stop in its time: {active} goes on"},
 	{"proof.unfenced", "fencing", "a person waived the fence by name (C3d)", func(f *Facts) bool { return f.Record.Op.Unfenced != "" }, prove(events.ProofUnfenced),
 		"fence of {active} waived: {proof}"},
 	{"proof.ack", "fencing", "the old active reported passive at this epoch (C3b)", func(f *Facts) bool { return f.active().passiveAt(f.Record.Epoch) }, prove(events.ProofAck), "{active} fenced: {proof}"},
@@ -74,11 +165,18 @@ var moves = [...]row{
 	{"abort.no-proof", "fencing", "no proof within the time of an attempt (C7)", func(f *Facts) bool { return f.PhaseAge >= f.D.Attempt }, abort,
 		"no fence proof of {active} within the time of an attempt: {active} goes on"},
 	{"fence.lease", "fencing", "the active's agent is silent, or did not stop it in its time (C2)", func(f *Facts) bool {
-		return !f.Record.Op.Planned || f.active().Silent > 0 || f.PhaseAge >= f.D.FenceAck
+		return !swapping(f) && (!f.Record.Op.Planned || f.active().Silent > 0 || f.PhaseAge >= f.D.FenceAck)
 	}, func(_ *Facts, o *Outcome) { o.Attempt = true }, "revoking the lease of {agent}"},
 	{"wait.stop", "fencing", "the active's agent was asked to stop it", func(*Facts) bool { return true }, nil, "waiting for {agent} to stop {active}"},
 
 	// PROVED: the target's receiver is cut, the loss is checked, the promotion recorded (C5, C6).
+	{"swap.not-delivered", "proved", "a swap whose target lacks something", func(f *Facts) bool { return swapping(f) && f.notDelivered() != "" },
+		func(f *Facts, o *Outcome) {
+			o.Why = f.notDelivered() + ": " + f.Record.Active.String() + " goes on"
+			abort(f, o)
+		}, ""},
+	{"swap.gap-too-long", "proved", "a swap that took too long (C7)", func(f *Facts) bool { return swapping(f) && f.GapAge >= f.gapLimit() }, abort,
+		"it took too long: {active} goes on"},
 	{"abort.loss", "proved", "more would be lost than the budget allows", func(f *Facts) bool { return f.cutLoss() != "" },
 		func(f *Facts, o *Outcome) {
 			o.Why = f.cutLoss() + ": " + f.Record.Active.String() + " goes on"
@@ -94,6 +192,16 @@ var moves = [...]row{
 		return f.Record.Running() && f.active().Reported && f.active().Report.Serving >= f.Record.Epoch
 	}, done,
 		"{active} serves at epoch {epoch}"},
+
+	// The failback that waited for its restore.
+	{"failback.next", "active", "its home was restored for a failback, and every gate is passed", func(f *Facts) bool {
+		return f.Record.Next != nil && f.cause() == causeNone && f.notReady(f.Record.Next.To) == ""
+	}, nextSwap, "its home is restored: it goes home now"},
+	{"failback.given-up", "active", "its home was restored for a failback, but the gates are not passed in time", func(f *Facts) bool { return f.Record.Next != nil && f.nextTooLate() }, dropNext, ""},
+	{"wait.failback", "active", "its home was restored for a failback", func(f *Facts) bool { return f.Record.Next != nil && f.cause() == causeNone },
+		func(f *Facts, o *Outcome) {
+			o.Why = "its home is restored; the swap waits: " + f.notReady(f.Record.Next.To)
+		}, ""},
 
 	// Automation.
 	{"ok", "active", "no cause to move", func(f *Facts) bool { return f.cause() == causeNone }, nil, "{active} is active and nothing speaks against it"},
@@ -119,6 +227,28 @@ var moves = [...]row{
 		"{from} does not serve for {down} ({server}) although its agent restarted it"},
 	{"failover.agent-silent", "active", "its agent is silent and unsighted while its region is not out", func(*Facts) bool { return true }, failover,
 		"agent {agent} is silent and nobody sees it or {from}"},
+}
+
+// moving are the verbs that move a group or work on its clusters; the others switch something.
+var moving = map[string]bool{
+	events.AskFailover: true, events.AskRestore: true, events.AskRebuild: true, events.AskSwitchover: true, events.AskFailback: true, events.AskRestart: true,
+	events.AskProtect: true, events.AskRelease: true,
+}
+
+func swapAsked(f *Facts) bool { return asks(events.AskSwitchover)(f) || asks(events.AskFailback)(f) }
+
+// knownAs lists the operations an ask with this id began before.
+func (f *Facts) knownAs() []string {
+	if f.Ask.ID == "" {
+		return nil
+	}
+	var ids []string
+	for _, op := range f.Record.Operations() {
+		if op.Ask == f.Ask.ID {
+			ids = append(ids, op.ID)
+		}
+	}
+	return ids
 }
 
 func asks(verb string) func(*Facts) bool {

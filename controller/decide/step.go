@@ -3,6 +3,7 @@ package decide
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/switchback-dr/switchback/events"
 )
@@ -13,7 +14,7 @@ const Automation = "automation"
 // row is one line of a table: an id that is API, the phases it applies to, what must hold, what it does, and the sentence operators see.
 type row struct {
 	id    string
-	phase string // "none" (no record), "active", "fencing", "proved", "any" (every phase with a record)
+	phase string // "none" (no record), "active", "fencing", "proved", "any" (every phase with a record), "gone" (released)
 	when  string // in words, for TABLE.md
 	is    func(f *Facts) bool
 	do    func(f *Facts, o *Outcome)
@@ -22,10 +23,14 @@ type row struct {
 
 func (r *row) applies(f *Facts) bool {
 	phase := "none"
-	if f.Record != nil {
+	switch {
+	case f.Record == nil:
+	case f.Record.Gone != "":
+		phase = "gone"
+	default:
 		phase = strings.ToLower(string(f.Record.Phase))
 	}
-	return r.phase == phase || (r.phase == "any" && f.Record != nil)
+	return r.phase == phase || (r.phase == "any" && f.Record != nil && f.Record.Gone == "")
 }
 
 // Step finds the first row of moves that matches and does what it says; if that left the record alone, every row of upkeep that matches is
@@ -49,16 +54,19 @@ func Step(f *Facts) Outcome {
 			if n.Why == "" {
 				n.Why = o.Why
 			}
-			if r := o.Record; r != nil && r.Op != nil && r.Op.Ended != "" && (n.Type == events.NoticeServing || n.Type == events.NoticeAborted) {
+			if r := o.Record; r != nil && r.Op != nil && r.Op.Ended != "" && n.Report == nil && (n.Type == events.NoticeServing || n.Type == events.NoticeAborted) {
 				n.Report = r.Op
 			}
 		}
-		if o.Answer != nil {
-			o.Answer.Rule, o.Answer.Why = r.id, o.Why
+		for i := range o.Answers {
+			o.Answers[i].Rule = r.id
+			if o.Answers[i].Why == "" {
+				o.Answers[i].Why = o.Why
+			}
 		}
 		break
 	}
-	if f.Record != nil && o.Record == nil {
+	if f.Record != nil && o.Record == nil && f.Record.Gone == "" {
 		upkeep(f, &o)
 	}
 	f.wakes(&o)
@@ -93,21 +101,28 @@ func (o *Outcome) notice(f *Facts, kind string) *events.Notice {
 // answer answers the ask in hand.
 func (o *Outcome) answer(f *Facts, accepted bool, operation string) {
 	if f.Ask != nil {
-		o.Answer = &events.AnswerItem{Group: f.Config.Group, Accepted: accepted, Operation: operation}
+		o.Answers = append(o.Answers, events.AnswerItem{Group: f.Config.Group, Accepted: accepted, Operation: operation})
 	}
 }
 
-// SetFor is the command that makes a member of r what role says.
-func SetFor(cfg *events.GroupConfig, r *events.Record, term events.Seq, c events.Ref, role events.Role, step *events.Step) events.Set {
+// SetFor is the command that makes a member of r what the record says: its role, and the step that is due. Both come from the record alone, so any leader
+// says the same again, and saying it again is harmless.
+func SetFor(cfg *events.GroupConfig, r *events.Record, term events.Seq, d events.Durations, c events.Ref) events.Set {
 	cur := r.Current()
-	return events.Set{
-		Cluster: c, Agent: r.Member(c).Agent.Agent, Group: r.Group, Epoch: r.Epoch, Role: role, Version: cur.Version, Candidates: cur.Candidates,
-		Mode: cfg.Mode, Isolation: cfg.Isolation, Step: step, Term: term,
+	s := events.Set{
+		Cluster: c, Agent: r.Member(c).Agent.Agent, Group: r.Group, Epoch: r.Epoch, Role: RoleNow(r, c), Version: cur.Version, Candidates: cur.Candidates,
+		Mode: cfg.Mode, Isolation: cfg.Isolation, Step: stepFor(r, c, d), Term: term,
 	}
+	for i := range r.Members {
+		if p := r.Members[i].Cluster; p != c {
+			s.Peers = append(s.Peers, p.Cluster)
+		}
+	}
+	return s
 }
 
-func (f *Facts) set(r *events.Record, c events.Ref, role events.Role, step *events.Step) events.Set {
-	return SetFor(&f.Config, r, f.Term, c, role, step)
+func (f *Facts) set(r *events.Record, c events.Ref) events.Set {
+	return SetFor(&f.Config, r, f.Term, f.D, c)
 }
 
 // RoleNow is what the record wants of a member: active only in phase ACTIVE and only the one whose turn it is (C8, C11).
@@ -123,13 +138,16 @@ func (f *Facts) say(s string, o *Outcome) string {
 	if !strings.Contains(s, "{") {
 		return s
 	}
+	if f.Ask != nil && f.Ask.Reason == "" {
+		s = strings.ReplaceAll(s, ": {reason}", "")
+	}
 	pairs := []string{"{group}", f.Config.Group, "{region}", f.Region.Why, "{permit}", f.Permit.Why}
 	r := o.Record
 	if r == nil {
 		r = f.Record
 	}
 	if f.Ask != nil {
-		pairs = append(pairs, "{actor}", f.Ask.Actor, "{verb}", f.Ask.Verb, "{reason}", f.Ask.Reason, "{to}", f.Ask.To)
+		pairs = append(pairs, "{actor}", f.Ask.Actor, "{verb}", f.Ask.Verb, "{reason}", f.Ask.Reason, "{to}", f.Ask.To, "{cluster}", f.Ask.Cluster)
 	}
 	if r != nil {
 		pairs = append(pairs, "{active}", r.Active.String(), "{target}", r.Target.String(), "{epoch}", fmt.Sprint(r.Epoch), "{phase}", string(r.Phase))
@@ -161,6 +179,11 @@ func (f *Facts) wakes(o *Outcome) {
 	}
 	if f.Record.Running() {
 		wake(int64(f.OpAge), int64(f.D.Promote))
+		wake(int64(f.OpAge), int64(f.D.Prepare))
+		wake(int64(f.GapAge), int64(f.gapLimit()))
+	}
+	if f.Record.Restart != nil || f.Record.Next != nil || f.quiet() {
+		o.Wake = min(o.Wake, f.Now+events.Instant(time.Second))
 	}
 	if a := f.active(); a.Silent > 0 {
 		wake(int64(a.Silent), int64(f.D.Confirm))

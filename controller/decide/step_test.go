@@ -194,8 +194,8 @@ func TestAsksAreAnswered(t *testing.T) {
 				c.change(f)
 			}
 			o := wantRule(t, f, c.rule)
-			if o.Answer == nil || o.Answer.Accepted != c.accepted || o.Answer.Why == "" {
-				t.Fatalf("answer %+v: want accepted %v and a reason", o.Answer, c.accepted)
+			if len(o.Answers) != 1 || o.Answers[0].Accepted != c.accepted || o.Answers[0].Why == "" {
+				t.Fatalf("answers %+v: want one, accepted %v and a reason", o.Answers, c.accepted)
 			}
 			if !c.accepted && o.Record != nil {
 				t.Fatalf("refused, but the record changed to %+v", o.Record)

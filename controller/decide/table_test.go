@@ -60,7 +60,7 @@ func TestTableIsUpToDate(t *testing.T) {
 
 func TestTablesAreWellFormed(t *testing.T) {
 	t.Parallel()
-	phases := map[string]bool{"none": true, "active": true, "fencing": true, "proved": true, "any": true}
+	phases := map[string]bool{"none": true, "gone": true, "active": true, "fencing": true, "proved": true, "any": true}
 	seen := map[string]bool{}
 	last := map[string]string{}
 	for _, rows := range [][]row{moves[:], upkeeps[:]} {

@@ -37,38 +37,63 @@ var upkeeps = [...]row{
 	}, func(f *Facts, o *Outcome) {
 		r := o.draft(f)
 		r.Lists = append(r.Lists, events.CandidateList{Version: r.Current().Version + 1, Candidates: candidates(r)})
-		o.Sets = append(o.Sets, f.set(r, r.Active, events.RoleActive, nil))
+		o.Sets = append(o.Sets, f.set(r, r.Active))
 	}, "a new candidate list is sent to the active"},
 	{"upkeep.config", "any", "the group's configuration changed", func(f *Facts) bool { return f.Revision != f.Record.Config && !f.Config.Removed }, func(f *Facts, o *Outcome) {
 		r := o.draft(f)
 		r.Config = f.Revision
 		if r.Phase == events.PhaseActive {
 			for i := range r.Members {
-				m := r.Members[i].Cluster
-				o.Sets = append(o.Sets, f.set(r, m, RoleNow(r, m), nil))
+				o.Sets = append(o.Sets, f.set(r, r.Members[i].Cluster))
 			}
 		}
 	}, "the configuration is obeyed from here on"},
 	{"upkeep.settled", "active", "stable and protected long enough since automation moved it", func(f *Facts) bool { return !f.Record.Settled && f.Stable >= f.D.Flapping },
 		func(f *Facts, o *Outcome) { o.draft(f).Settled = true }, "stable: automation may move it again"},
+	{"restore.done", "active", "a restored cluster streams on the right timeline", func(f *Facts) bool { return len(f.finished()) > 0 }, finish, "it is a passive again, and may be promoted once the active has it on its list"},
+	{"restore.refused", "active", "a restore was refused for good", func(f *Facts) bool { return len(f.refusedRestore()) > 0 }, fail, "the cluster stays failed until a person asks again"},
+	{"restore.stalled", "active", "a restore stands still", func(f *Facts) bool { return len(f.stalled()) > 0 }, stall, "an alarm, once; it goes on"},
+	{"restore.begin", "active", "a failed cluster has reported in, or a passive is ahead of the active's timeline; nobody holds it, and automation may", func(f *Facts) bool { return len(f.due()) > 0 }, beginDue,
+		"it is restored: counted, then rewound or copied"},
+	{"restart.over", "active", "a planned restart ended", func(f *Facts) bool { ended, _ := f.restartOver(); return ended != "" }, func(f *Facts, o *Outcome) { f.endRestart(o, "") }, "its end is told"},
+	{"upkeep.protected", "active", "a healthy passive exists again since the last move", protectedAgain, protect, "the second clock of the move stops"},
+	{"upkeep.quiet", "any", "a maintenance is over", func(f *Facts) bool { return len(f.quietOver()) > 0 }, endQuiet, "its absence counts again"},
+	{"upkeep.released", "active", "the group was removed from the configuration and can be let go", func(f *Facts) bool {
+		return f.Config.Removed && !f.Record.Running() && f.notReleasable() == ""
+	}, release, "{group} is not configured any more: it is released, and its databases go on as a plain pair"},
+	{"upkeep.joined", "active", "a cluster was added to the configuration, and its agent reports it", func(f *Facts) bool {
+		return !f.Config.Removed && !f.Record.Running() && f.joins() != nil
+	}, join, "it belongs to the group from here on, failed until it is restored or given its first copy"},
+	{"upkeep.left", "active", "a cluster that is not active was taken out of the configuration", func(f *Facts) bool {
+		return !f.Config.Removed && !f.Record.Running() && f.Revision != 0 && f.leaves() != nil
+	}, leave, "it is let go: no candidate, and nothing of it is fenced or started any more"},
 	{"upkeep.tell", "active", "a cluster's reported epoch is below the record's (C11)", func(f *Facts) bool { return len(f.behindEpoch()) > 0 }, func(f *Facts, o *Outcome) {
 		r := o.Record
 		if r == nil {
 			r = f.Record
 		}
 		for _, c := range f.behindEpoch() {
-			o.Sets = append(o.Sets, f.set(r, c, RoleNow(r, c), nil))
+			o.Sets = append(o.Sets, f.set(r, c))
 		}
 	}, "every cluster learns the epoch"},
 }
 
 // upkeep does every row that matches.
 func upkeep(f *Facts, o *Outcome) {
+	moved := o.Rule
 	for i := range upkeeps {
 		if r := &upkeeps[i]; r.applies(f) && r.is(f) {
+			told := len(o.Notices)
+			o.Rule = r.id // what it tells bears its own id
 			r.do(f, o)
+			for j := told; j < len(o.Notices); j++ {
+				if o.Notices[j].Why == "" {
+					o.Notices[j].Why = f.say(r.why, o)
+				}
+			}
 		}
 	}
+	o.Rule = moved
 	o.Sets = newest(o.Sets)
 }
 

@@ -11,7 +11,11 @@ import (
 func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
 	ans := events.Answer{ID: in.ID, Hash: in.Hash}
 	var units []unit
+	if why := f.named(&in); why != "" {
+		ans.Why = why
+	}
 	switch {
+	case ans.Why != "":
 	case in.Group != "":
 		g := f.groups.get(in.Group)
 		if g == nil || g.config.Group == "" && g.record == nil {
@@ -44,6 +48,34 @@ func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
 	return units
 }
 
+// named finds the group of an ask that names a cluster, and says what is wrong with the name; "" if nothing.
+func (f *Fleet) named(in *AskSeen) string {
+	if in.Cluster == "" {
+		return ""
+	}
+	ref, err := events.ParseRef(in.Cluster)
+	if err != nil {
+		return err.Error()
+	}
+	c := f.clusters.get(ref)
+	if c == nil || c.group == nil {
+		return fmt.Sprintf("no cluster of a group is called %s%s", ref, near(ref.Cluster, f.clusterNames()))
+	}
+	if in.Group != "" && in.Group != c.group.name {
+		return fmt.Sprintf("%s is a cluster of %s, not of %s", ref, c.group.name, in.Group)
+	}
+	in.Group = c.group.name
+	return ""
+}
+
+func (f *Fleet) clusterNames() []string {
+	names := make([]string, 0, len(f.clusters.keys))
+	for _, r := range f.clusters.keys {
+		names = append(names, r.String())
+	}
+	return names
+}
+
 func (f *Fleet) askRegion(now Now, in AskSeen, ans *events.Answer, eff *Effects) []unit {
 	if f.regions.get(in.Region) == nil {
 		ans.Why = fmt.Sprintf("no region is called %q%s", in.Region, near(in.Region, f.regions.keys))
@@ -72,10 +104,8 @@ func (f *Fleet) askGroups(now Now, in AskSeen, gs []*group, ans *events.Answer, 
 		if u, ok := f.decide(now, g, eff); ok {
 			units = append(units, u)
 		}
-		if g.answer != nil {
-			ans.Items = append(ans.Items, *g.answer)
-		}
-		g.ask, g.answer = nil, nil
+		ans.Items = append(ans.Items, g.answers...)
+		g.ask, g.answers = nil, nil
 	}
 	return units
 }
@@ -162,8 +192,6 @@ func (f *Fleet) expire(eff *Effects) []unit {
 	last := f.autoSeq
 	return []unit{{writes: []Write{{events.SubjectAutomation, next, &last}}, auto: true}}
 }
-
-func (g *group) answered(a *events.AnswerItem) { g.answer = a }
 
 // near suggests what may have been meant.
 func near(s string, known []string) string {

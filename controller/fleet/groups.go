@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 	"time"
@@ -17,12 +18,13 @@ type group struct {
 	record   *events.Record // nil: not born
 	revision events.Seq
 	ask      *AskSeen // in hand during one Apply
-	answer   *events.AnswerItem
+	answers  []events.AnswerItem
 	told     []told         // newest command to each cluster, sorted by cluster
 	opSince  events.Instant // since when this leader knows the running operation
 	phase    events.Phase
 	epoch    events.Epoch
 	since    events.Instant // since when this leader knows phase and epoch
+	gap      events.Instant // since when it knows the running operation's intent
 	stable   events.Instant // since when it serves and is protected without a break, 0 = not
 	attempt  bool           // its operation wants its active's agent revoked
 	revoke   events.AgentRef
@@ -93,7 +95,7 @@ func (f *Fleet) configure(c GroupConfig, _ Now) {
 func (f *Fleet) adopt(r Record, now Now) {
 	g := f.groupOf(r.Group)
 	g.record, g.revision = r.Clone(), r.Revision
-	g.opSince, g.since, g.phase, g.epoch = now.Boot, now.Boot, r.Phase, r.Epoch
+	g.opSince, g.since, g.gap, g.phase, g.epoch = now.Boot, now.Boot, now.Boot, r.Phase, r.Epoch
 	for i := range r.Members {
 		m := &r.Members[i]
 		f.clusterOf(m.Cluster).group = g
@@ -214,7 +216,7 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 	if g.record == nil {
 		return fs
 	}
-	fs.OpAge, fs.PhaseAge = now.Boot.Sub(g.opSince), now.Boot.Sub(g.since)
+	fs.OpAge, fs.PhaseAge, fs.GapAge = now.Boot.Sub(g.opSince), now.Boot.Sub(g.since), now.Boot.Sub(g.gap)
 	if n := len(g.words); n > 0 {
 		fs.Sent = g.words[n-1].lsn
 	}
@@ -222,7 +224,17 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 	reg := f.regionOf(g.record.Active.Region)
 	fs.Region = reg.judged
 	fs.Lease = f.lease(f.agents.get(act.Agent))
-	fs.Permit = gate.Permit(f.permit(now.Boot, g, reg))
+	permit := f.permit(now, g, reg)
+	fs.Permit, fs.Restore = gate.Permit(permit), gate.PermitRestore(permit)
+	for _, r := range g.config.Clusters() {
+		if g.config.Group != "" && g.record.Member(r) == nil {
+			m := events.Member{Cluster: r, Home: events.HomeRecovery}
+			if c := f.clusters.get(r); c != nil && len(c.claims) > 0 {
+				m.Agent = c.claims[0]
+			}
+			fs.Joining = append(fs.Joining, f.clusterFacts(now.Boot, g, m))
+		}
+	}
 	if g.stable != 0 {
 		fs.Stable = now.Boot.Sub(g.stable)
 	}
@@ -232,7 +244,7 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 
 // members are the record's, or before birth the configuration's with the agents that report them.
 func (f *Fleet) members(g *group) []events.Member {
-	if g.record != nil {
+	if g.record != nil && (g.record.Gone == "" || uint64(g.config.Revision) <= g.record.Config) {
 		return g.record.Members
 	}
 	var ms []events.Member
@@ -279,14 +291,28 @@ func (f *Fleet) clusterFacts(now events.Instant, g *group, m events.Member) deci
 	return d
 }
 
-func (f *Fleet) permit(now events.Instant, g *group, r *region) gate.PermitFacts {
+func (f *Fleet) permit(at Now, g *group, r *region) gate.PermitFacts {
+	now := at.Boot
 	act := f.agents.get(g.record.Member(g.record.Active).Agent)
 	return gate.PermitFacts{
 		Group: g.name, Region: r.name, FleetDisarmed: f.automation.Disarmed, RegionDisarmed: f.automation.Regions[r.name].Disarmed, GroupDisarmed: g.record.Disarm,
 		Mode: g.config.Mode, Isolation: g.config.Isolation, Blind: f.blind, Dark: act == nil || f.silent(now, act) > 0,
 		OutBefore: f.outBefore(r), MaxOut: max(1, f.cfg.MaxOut), Approved: f.automation.Regions[r.name].Approved != "",
-		MovedLastHour: f.movedLastHour(now), MaxPerHour: f.cfg.MaxPerHour, Unsettled: !g.record.Settled,
+		MovedLastHour: f.movedLastHour(now), MaxPerHour: f.cfg.MaxPerHour, Unsettled: !g.record.Settled, Quiet: quiet(g.record, at.Wall, f.d),
 	}
+}
+
+// quiet says what work of a person on the group keeps automation away; "" = none.
+func quiet(r *events.Record, wall time.Time, d events.Durations) string {
+	for i := range r.Members {
+		if q := r.Members[i].Quiet; q != nil && wall.Before(q.Until) {
+			return fmt.Sprintf("%s is in maintenance until %s (%s)", r.Members[i].Cluster, q.Until.UTC().Format("15:04:05 MST"), q.By)
+		}
+	}
+	if op := r.Restart; op != nil && wall.Sub(op.Began) < d.Restart {
+		return fmt.Sprintf("%s is being restarted (%s)", op.To, op.ID)
+	}
+	return ""
 }
 
 func (f *Fleet) movedLastHour(now events.Instant) int {

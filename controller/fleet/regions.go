@@ -60,6 +60,22 @@ func (f *Fleet) owns(a *agent) bool {
 	return false
 }
 
+// quiet reports whether everything an agent holds is in maintenance: its absence is not counted.
+func (f *Fleet) quiet(a *agent) bool {
+	n := 0
+	for _, c := range a.holds {
+		if k := f.clusters.get(c); k != nil && k.group != nil && k.group.record != nil {
+			if m := k.group.record.Member(c); m != nil && m.Agent == a.ref {
+				if m.Quiet == nil {
+					return false
+				}
+				n++
+			}
+		}
+	}
+	return n > 0
+}
+
 // reachesFew reports whether this controller reaches fewer than half of the regions: those with agents, and those of the hub.
 func (f *Fleet) reachesFew(now events.Instant) bool {
 	reached := 0
@@ -200,7 +216,7 @@ func (f *Fleet) regionFacts(now events.Instant, r *region) gate.RegionFacts {
 	var lastBeat events.Instant
 	least := time.Duration(1<<63 - 1)
 	for _, a := range r.agents {
-		if !f.owns(a) {
+		if !f.owns(a) || f.quiet(a) {
 			continue
 		}
 		fs.Agents++

@@ -100,8 +100,8 @@ func (f *Fleet) unitOf(now Now, g *group, o *decide.Outcome) unit {
 		f.recorded(now, g, o.Record)
 	}
 	for _, s := range o.Sets {
-		m := g.record.Member(s.Cluster)
-		u.writes = append(u.writes, Write{Subject: events.SubjectCommand(m.Agent, s.Cluster.Cluster), Payload: s})
+		agent := events.AgentRef{Region: s.Cluster.Region, Agent: s.Agent} // of one that left the group too
+		u.writes = append(u.writes, Write{Subject: events.SubjectCommand(agent, s.Cluster.Cluster), Payload: s})
 		if t := g.tell(s.Cluster); t != nil {
 			*t = told{s, now.Boot}
 		} else {
@@ -117,6 +117,9 @@ func (f *Fleet) recorded(now Now, g *group, r *events.Record) {
 	g.record = r
 	if old == nil || old.Epoch != r.Epoch || old.Phase != r.Phase {
 		g.since = now.Boot
+	}
+	if r.Phase == events.PhaseFencing && (old == nil || old.Epoch != r.Epoch) {
+		g.gap = now.Boot
 	}
 	if r.Op != nil && (old == nil || old.Op == nil || old.Op.ID != r.Op.ID) {
 		g.opSince = now.Boot
@@ -142,7 +145,7 @@ func (g *group) stability(now events.Instant, f *Fleet) {
 			if g.record.Members[i].Cluster == g.record.Active {
 				ok = ok && c.reported && c.report.Serving == g.record.Epoch
 			} else {
-				protected = protected || (g.record.Members[i].Role == events.RolePassive && c.known && c.health.Streaming)
+				protected = protected || (g.record.Members[i].Candidate() && c.known && c.health.Streaming)
 			}
 		}
 	}
@@ -202,8 +205,8 @@ func (f *Fleet) rejoins(now events.Instant, a *agent) bool {
 	return true
 }
 
-// settled lists every group of an agent as its record says it now: a group in FENCING or PROVED passive at its operation's epoch, never active. The step of
-// the newest command rides along, so that a resume never turns a clean stop into a kill.
+// settled lists every group of an agent as its record says it now: a group in FENCING or PROVED passive at its operation's epoch, never active. The step that
+// is due rides along, so that a resume never turns a clean stop into a kill.
 func (f *Fleet) settled(a *agent) []events.Set {
 	sets := []events.Set{}
 	for _, c := range a.holds {
@@ -211,21 +214,16 @@ func (f *Fleet) settled(a *agent) []events.Set {
 		if g == nil || g.record == nil || g.record.Member(c) == nil || g.record.Member(c).Agent != a.ref {
 			continue
 		}
-		role := decide.RoleNow(g.record, c)
-		var step *events.Step
-		if t := g.tell(c); t != nil && t.set.Epoch == g.record.Epoch && t.set.Role == role {
-			step = t.set.Step
-		}
-		sets = append(sets, decide.SetFor(&g.config.GroupConfig, g.record, f.term, c, role, step))
+		sets = append(sets, decide.SetFor(&g.config.GroupConfig, g.record, f.term, f.d, c))
 	}
 	return sets
 }
 
 func (g *group) rememberAnswer(o *decide.Outcome) {
-	if g.ask != nil && o.Answer == nil {
-		o.Answer = &events.AnswerItem{Group: g.name, Rule: o.Rule, Why: fmt.Sprintf("%s: no row answers %s", o.Rule, g.ask.Verb)}
+	if g.ask != nil && len(o.Answers) == 0 {
+		o.Answers = []events.AnswerItem{{Group: g.name, Rule: o.Rule, Why: fmt.Sprintf("%s: no row answers %s", o.Rule, g.ask.Verb)}}
 	}
 	if g.ask != nil {
-		g.answered(o.Answer)
+		g.answers = o.Answers
 	}
 }

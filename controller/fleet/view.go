@@ -156,7 +156,7 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 				cv.Lag = max(0, int64(fs.Sent)-int64(c.Health.LSN))
 			}
 			cv.Fit = fs.Unfit(c)
-			gv.Protected = gv.Protected || (c.Health.Streaming && c.Fresh)
+			gv.Protected = gv.Protected || (c.Health.Streaming && c.Fresh && c.Member.Work == nil)
 		}
 		gv.Clusters = append(gv.Clusters, cv)
 	}

@@ -20,8 +20,9 @@ type PermitFacts struct {
 	MaxOut         int
 	Approved       bool // a person approved this region
 	MovedLastHour  int
-	MaxPerHour     int  // 0 = no cap
-	Unsettled      bool // moved by automation and not stable since (flapping)
+	MaxPerHour     int    // 0 = no cap
+	Unsettled      bool   // moved by automation and not stable since (flapping)
+	Quiet          string // a maintenance or planned restart under way; empty = none
 }
 
 // Permission says whether automation may move a group, and if not which row stands in the way.
@@ -43,6 +44,7 @@ var permits = [...]permitRow{
 	{"wait.fleet-disarmed", func(f *PermitFacts) bool { return f.FleetDisarmed != "" }, "automation is disarmed for the fleet ({fleet}): `switchback arm` switches it on"},
 	{"wait.region-disarmed", func(f *PermitFacts) bool { return f.RegionDisarmed != "" }, "automation is disarmed for {region} ({regionwhy}): `switchback arm --region {region}` switches it on"},
 	{"wait.group-disarmed", func(f *PermitFacts) bool { return f.GroupDisarmed != "" }, "automation is disarmed for {group} ({groupwhy}): `switchback arm {group}` switches it on"},
+	{"wait.maintenance", func(f *PermitFacts) bool { return f.Quiet != "" }, "{quiet}: automation leaves {group} alone until then"},
 	{"wait.blind", func(f *PermitFacts) bool { return f.Blind }, "the controller reaches fewer than half of the regions: a person may decide with --while-blind --reason"},
 	{"wait.keep-running", func(f *PermitFacts) bool { return f.Isolation == events.IsolationKeepRunning && f.Dark }, "{group} has isolation keep-running: it is never frozen, so a dark active proves nothing; no automatic failover"},
 	{"wait.max-regions-out", func(f *PermitFacts) bool { return f.OutBefore >= f.MaxOut && !f.Approved && f.Dark }, "more regions are out at once than max_regions_out allows: `switchback approve --region {region}` lets it go on"},
@@ -50,11 +52,23 @@ var permits = [...]permitRow{
 	{"wait.groups-per-hour", func(f *PermitFacts) bool { return f.MaxPerHour > 0 && f.MovedLastHour >= f.MaxPerHour }, "max_groups_per_hour is reached: `switchback failover {group}` still works"},
 }
 
+// restores are the rows that stand in the way of a restore by automation too: nothing of it depends on how often or how many groups move.
+var restores = map[string]bool{"wait.observe": true, "wait.fleet-disarmed": true, "wait.region-disarmed": true, "wait.group-disarmed": true, "wait.maintenance": true, "wait.blind": true}
+
 // Permit finds what stands in automation's way; none means it may act.
 func Permit(f PermitFacts) Permission {
+	return permit(f, func(string) bool { return true })
+}
+
+// PermitRestore says whether automation may restore a failed cluster of the group.
+func PermitRestore(f PermitFacts) Permission {
+	return permit(f, func(id string) bool { return restores[id] })
+}
+
+func permit(f PermitFacts, counts func(id string) bool) Permission {
 	for i := range permits {
-		if r := &permits[i]; r.when(&f) {
-			why := strings.NewReplacer("{group}", f.Group, "{region}", f.Region, "{fleet}", f.FleetDisarmed, "{regionwhy}", f.RegionDisarmed, "{groupwhy}", f.GroupDisarmed).Replace(r.why)
+		if r := &permits[i]; counts(r.id) && r.when(&f) {
+			why := strings.NewReplacer("{group}", f.Group, "{region}", f.Region, "{fleet}", f.FleetDisarmed, "{regionwhy}", f.RegionDisarmed, "{groupwhy}", f.GroupDisarmed, "{quiet}", f.Quiet).Replace(r.why)
 			return Permission{false, r.id, why}
 		}
 	}

@@ -23,6 +23,10 @@ const (
 	Follow       Verb = "follow"
 	Checkpoint   Verb = "checkpoint"
 	Mark         Verb = "mark"
+	Restore      Verb = "restore"
+	Release      Verb = "release"
+	Restart      Verb = "restart" // of a step only: a stop, then what starts it in its role
+	Cancel       Verb = "cancel"  // end the restore under way: what it works for is not wanted any more
 )
 
 // Action is one thing to do to a cluster now; its end comes back through Finished. Urgent ones (the guard's) may overlap a driver's.
@@ -33,6 +37,7 @@ type Action struct {
 	Step    string // id its result is kept under, "" = not kept
 	Source  string
 	Until   events.LSN
+	Copy    bool
 	Limit   time.Duration
 	Rule    string
 }
@@ -56,6 +61,7 @@ type facts struct {
 	start bool // A9 for a stopped cluster: run, and G4 over
 	stop  bool // a planned clean stop was asked for, has no result and is within its limit
 	again bool // a start may be tried (again)
+	todo  Verb // the verb of a step that has no answer yet
 
 	killAfter, slow time.Duration
 }
@@ -72,6 +78,8 @@ var rows = [...]row{
 	{"freeze.mark-without-ledger", func(f *facts) bool { return f.e == nil && f.c.mark != "" && f.c.server == events.ServerWritable }, Freeze,
 		"its data bears our mark but the ledger does not know it: frozen until a person or a RESUME says what it is"},
 	{"ignore.unmanaged", func(f *facts) bool { return f.e == nil }, None, "not under care"},
+	{"release", func(f *facts) bool { return f.todo == Release && f.c.busy == None && f.c.observed && f.again }, Release, "released from care: what is ours is taken out of it"},
+	{"ignore.released", func(f *facts) bool { return f.e.Released }, None, "released from care"},
 	{"ignore.observe", func(f *facts) bool { return f.e.Mode == events.ModeObserve }, None, "observed only: nothing is fenced or moved"},
 	{"kill.passive-frozen", func(f *facts) bool { return f.passive() && f.c.server == events.ServerFrozen }, Kill,
 		"the role moved on while it was frozen: killed before anything can thaw it"},
@@ -91,6 +99,12 @@ var rows = [...]row{
 	{"kill.frozen-too-long", func(f *facts) bool { return f.killDue() }, Kill, "frozen longer than kill-after: killed, so that its clients let go"},
 	{"thaw", func(f *facts) bool { return f.active() && f.c.server == events.ServerFrozen && (f.run || f.e.Exempt()) }, Thaw, "it has the right to run again"},
 	{"wait.frozen", func(f *facts) bool { return f.c.server == events.ServerFrozen }, None, "frozen, and no right to run"},
+	{"restore", func(f *facts) bool { return f.passive() && f.todo == Restore && f.again && f.c.observed }, Restore,
+		"made a follower again: what only it has is counted, then it follows, is rewound or copied"},
+	{"wait.restore", func(f *facts) bool { return f.passive() && f.todo == Restore }, None, "its restore is under way"},
+	{"restart.stop", func(f *facts) bool {
+		return f.todo == Restart && !f.e.answered(f.e.Step.ID+restartDown) && f.again && (f.c.server == events.ServerRecovery || f.c.server == events.ServerWritable && f.run)
+	}, Stop, "a planned restart: stopped cleanly first"},
 	{"mark", func(f *facts) bool {
 		return f.c.mark != f.e.Group && f.c.busy == None && f.c.server != events.ServerUnknown
 	}, Mark,
@@ -119,9 +133,9 @@ func (f *facts) active() bool  { return f.e != nil && f.e.Role == events.RoleAct
 func (f *facts) passive() bool { return f.e != nil && f.e.Role == events.RolePassive }
 
 // mayWrite reports whether the server can acknowledge a write, or might soon. A server that does not answer counts where its data was last written by
-// itself: hung is not stopped, and it may wake.
+// itself: hung is not stopped, and it may wake. One that is being restored does not: its driver starts it read-only, and it is long between two answers.
 func (f *facts) mayWrite(unknownCounts bool) bool {
-	return f.c.server == events.ServerWritable || f.c.busy == Start || f.c.busy == Promote || (unknownCounts && f.c.server == events.ServerUnknown)
+	return f.c.server == events.ServerWritable || f.c.busy == Start || f.c.busy == Promote || (unknownCounts && f.c.server == events.ServerUnknown && f.c.busy != Restore)
 }
 
 // step is the driver's verb for a step that still has no answer and needs no change of role.
@@ -131,7 +145,8 @@ func (f *facts) step() Verb {
 		return None
 	}
 	switch v := Verb(s.Verb); {
-	case v == Cut && f.passive() && f.c.server == events.ServerRecovery,
+	case v == Checkpoint && f.active() && f.c.server == events.ServerWritable,
+		v == Cut && f.passive() && f.c.server == events.ServerRecovery,
 		v == Follow && f.passive() && f.c.server == events.ServerRecovery,
 		v == Stop && f.passive() && f.c.server.Stopped():
 		return v
@@ -147,6 +162,10 @@ func (f *facts) killDue() bool {
 // act finds the first row that matches and orders its verb unless that is under way.
 func (a *Agent) act(now events.Instant, c *cluster, eff *Effects) {
 	f := a.facts(now, c)
+	if c.busy == Restore && c.work != f.work() && !c.cancelled {
+		c.cancelled = true
+		eff.Do = append(eff.Do, Action{Cluster: c.ref, Verb: Cancel, Step: c.work, Rule: "cancel"})
+	}
 	for i := range rows {
 		r := &rows[i]
 		if !r.when(&f) {
@@ -166,7 +185,7 @@ func (a *Agent) act(now events.Instant, c *cluster, eff *Effects) {
 // order emits an action once. What makes a cluster writable needs the guard to hold the deadline first (A8).
 func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
 	c := f.c
-	if v == None || (v.guards() && c.hold == v) || (!v.guards() && c.busy != None) {
+	if v == None || (v.guards() && c.hold == v) || (!v.guards() && c.busy != None) { // busy: one driver verb at a time
 		return
 	}
 	if (v == Start || v == Promote || v == Thaw) && !f.e.Exempt() && c.handed <= f.now {
@@ -177,8 +196,13 @@ func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
 	if f.e != nil {
 		act.Group, act.Step = f.e.Group, events.StepID(f.e.Group, f.e.Seen, string(v))
 		if s := f.e.Step; s != nil && Verb(s.Verb) == v {
-			act.Step, act.Source, act.Until, act.Limit = s.ID, s.Source, s.Until, s.Deadline
+			act.Step, act.Source, act.Until, act.Copy, act.Limit = s.ID, s.Source, s.Until, s.Copy, s.Deadline
+		} else if rule == "restart.stop" {
+			act.Step, act.Limit = s.ID+restartDown, s.Deadline
 		}
+	}
+	if v == Restore {
+		c.work, c.cancelled = act.Step, false
 	}
 	switch {
 	case v.guards():
@@ -187,6 +211,7 @@ func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
 		c.busy = v
 	}
 	c.rising = c.rising || v == Start || v == Promote
+	c.reads = c.reads && !c.rising
 	if v == Start || v == StartStandby || v == Promote {
 		c.failures++ // until the server is found well
 		c.retryAt = f.now.Add(retryStart)
@@ -222,20 +247,61 @@ func (a *Agent) Finished(now events.Instant, act Action, r events.Result, server
 		c.mark = act.Group
 	case act.Verb == Kill && e != nil && r.Outcome.OK():
 		c.rising = false
-		e.Primary = true // whatever it wrote last, it wrote itself: never promoted again before a restore
+		e.Primary = e.Primary || !c.reads // what it wrote last it may have written itself: not promoted again before a restore
 		e.Fenced, a.dirty = r.Why, true
 	case act.Verb == Stop && e != nil && r.Outcome.OK():
 		e.Fenced, a.dirty = r.Why, true
+	case act.Verb == Restore && e != nil && r.Outcome.OK() && e.Role == events.RolePassive:
+		c.rising, c.gated = false, false
+		e.Primary, a.dirty = false, true // it follows: what it holds is its source's log
+	}
+	if act.Verb == Restore {
+		c.work = ""
 	}
 	if !r.Outcome.OK() {
 		c.retryAt = max(c.retryAt, now.Add(retryStart))
 	}
-	if e != nil && act.Step != "" && act.Verb != Mark && act.Verb != Freeze && act.Verb != Thaw && act.Verb != Checkpoint {
+	if e != nil && act.Step != "" && kept(act) {
 		r.Step = act.Step
 		e.result(r)
 		a.dirty = true
 	}
+	a.restarted(e, act, r)
 	return a.settle(now)
+}
+
+// kept reports whether the end of an action is an answer somebody may want: not of what the core does by itself again and again.
+func kept(act Action) bool {
+	switch act.Verb {
+	case Mark, Freeze, Thaw:
+		return false
+	case Checkpoint:
+		return act.Rule == "step"
+	}
+	return true
+}
+
+// restartDown is added to a restart's id for the answer to its first half: an agent that dies in between must not stop the server again.
+const restartDown = "/down"
+
+// restarted answers a planned restart once the server is back in its role.
+func (a *Agent) restarted(e *Entry, act Action, r events.Result) {
+	if e == nil || e.Step == nil || e.Step.Verb != events.VerbRestart || e.answered(e.Step.ID) || !e.answered(e.Step.ID+restartDown) {
+		return
+	}
+	if (act.Verb == Start || act.Verb == StartStandby) && r.Outcome.OK() {
+		r.Step = e.Step.ID
+		e.result(r)
+		a.dirty = true
+	}
+}
+
+// work is the id of the restore that is wanted now, "" = none.
+func (f *facts) work() string {
+	if f.passive() && f.e.Step != nil && f.e.Step.Verb == events.VerbRestore {
+		return f.e.Step.ID
+	}
+	return ""
 }
 
 // facts derives what the rows look at.
@@ -248,8 +314,9 @@ func (a *Agent) facts(now events.Instant, c *cluster) facts {
 	f.run = f.active() && f.right && now >= c.promise
 	f.start = f.run && now >= a.started.Add(a.d.Wait) // G4
 	f.again = c.busy == None && c.hold == None && now >= c.retryAt
-	if s := f.e.Step; s != nil && Verb(s.Verb) == Stop && !f.e.answered(s.ID) {
-		f.stop = s.Deadline == 0 || now < c.taken.Add(s.Deadline)
+	if s := f.e.Step; s != nil && !f.e.answered(s.ID) {
+		f.todo = Verb(s.Verb)
+		f.stop = f.todo == Stop && (s.Deadline == 0 || now < c.taken.Add(s.Deadline))
 	}
 	return f
 }

@@ -23,26 +23,29 @@ type Agent struct {
 
 // cluster is what the agent holds in memory of one cluster.
 type cluster struct {
-	ref      events.Ref
-	mark     string // group named by the mark in its data, "" = none
-	server   events.Server
-	observed bool           // at least once since this start
-	busy     Verb           // driver verb under way, "" = none
-	hold     Verb           // freeze, thaw or kill under way
-	taken    events.Instant // when the current planned stop was taken
-	frozen   events.Instant // since when it is frozen, 0 = not
-	rising   bool           // a start or promotion was ordered and it was not found stopped since
-	failures int            // starts that did not help since it was last well
-	retryAt  events.Instant
-	handed   events.Instant // deadline the guard confirmed to hold
-	held     events.Instant // deadline the guard held from before this start (A8)
-	promise  events.Instant // own promise runs until then (G2)
-	grants   []grant        // answers by candidate, in the order of the acknowledged list
-	said     events.Epoch   // passive at this epoch was rightly said (A11)
-	gated    bool           // started or promoted by this process, so what keeps a later start read-only is in place
-	settled  bool           // the new timeline is visible in the control file
-	reported events.Report
-	wait     string // the row that holds it back, for status
+	ref       events.Ref
+	mark      string // group named by the mark in its data, "" = none
+	server    events.Server
+	observed  bool           // at least once since this start
+	busy      Verb           // driver verb under way, "" = none
+	hold      Verb           // freeze, thaw or kill under way
+	taken     events.Instant // when the current planned stop was taken
+	frozen    events.Instant // since when it is frozen, 0 = not
+	rising    bool           // a start or promotion was ordered and it was not found stopped since
+	failures  int            // starts that did not help since it was last well
+	retryAt   events.Instant
+	handed    events.Instant // deadline the guard confirmed to hold
+	held      events.Instant // deadline the guard held from before this start (A8)
+	promise   events.Instant // own promise runs until then (G2)
+	grants    []grant        // answers by candidate, in the order of the acknowledged list
+	said      events.Epoch   // passive at this epoch was rightly said (A11)
+	gated     bool           // started or promoted by this process, so what keeps a later start read-only is in place
+	settled   bool           // the new timeline is visible in the control file
+	reads     bool           // found in recovery by this process, and neither started writable nor promoted since
+	work      string         // id of the restore under way, "" = none
+	cancelled bool           // … and it was told to end
+	reported  events.Report
+	wait      string // the row that holds it back, for status
 }
 
 // Effects is what must be done, in this order: save, then everything else. A crash between any two of them is safe.
@@ -126,6 +129,12 @@ func (a *Agent) observe(now events.Instant, c *cluster, s events.Server) {
 	if s != events.ServerUnknown {
 		c.observed = true
 	}
+	switch s {
+	case events.ServerRecovery:
+		c.reads = c.busy != Start && c.busy != Promote
+	case events.ServerWritable:
+		c.reads = false
+	}
 	switch {
 	case s == events.ServerFrozen && c.frozen == 0:
 		c.frozen = now
@@ -138,7 +147,7 @@ func (a *Agent) observe(now events.Instant, c *cluster, s events.Server) {
 	if e == nil {
 		return
 	}
-	if first && e.Role == events.RoleActive && e.Mode != events.ModeObserve && s.Stopped() {
+	if first && e.Role == events.RoleActive && e.Mode != events.ModeObserve && !e.Released && s.Stopped() {
 		a.rejoinAll() // A7: the ledger says active but it was found stopped
 	}
 	if s == events.ServerWritable {
@@ -221,7 +230,7 @@ func (a *Agent) Lefts(now events.Instant) []Left {
 		if e == nil && c.mark == "" {
 			continue
 		}
-		l := Left{Cluster: c.ref.String(), Held: e == nil || e.Held() && !(e.Role == events.RolePassive && c.server.Stopped()) || c.rising}
+		l := Left{Cluster: c.ref.String(), Held: e == nil || e.Held() && !(e.Role == events.RolePassive && c.server.Stopped()) && c.busy != Restore || c.rising}
 		if e != nil {
 			l.Exempt = e.Exempt()
 			l.Left = max(0, a.until(now, c, e).Sub(now))

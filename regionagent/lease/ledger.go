@@ -34,16 +34,18 @@ type Entry struct {
 	Step       *events.Step       `json:"step,omitempty"` // the work that rode on the last SET
 	Results    []events.Result    `json:"results,omitempty"`
 	Fenced     string             `json:"fenced,omitempty"`
+	Peers      []string           `json:"peers,omitempty"`    // names of the group's other clusters
+	Released   bool               `json:"released,omitempty"` // from care: nothing of it is fenced, moved or started; the epoch stays known
 }
 
 // Exempt reports whether the deadline never freezes this cluster: in observe nothing is fenced, with keep-running only a SET kills.
 func (e *Entry) Exempt() bool {
-	return e.Mode == events.ModeObserve || e.Isolation == events.IsolationKeepRunning
+	return e.Released || e.Mode == events.ModeObserve || e.Isolation == events.IsolationKeepRunning
 }
 
 // Held reports whether the guard must fence this cluster when nobody feeds it: it is active, or its data was last written by itself although it is not
 // active any more (a standby is never frozen: in sync mode that would stop the active).
-func (e *Entry) Held() bool { return e.Role == events.RoleActive || e.Primary }
+func (e *Entry) Held() bool { return !e.Released && (e.Role == events.RoleActive || e.Primary) }
 
 // Find returns the entry of a cluster, or nil.
 func (l *Ledger) Find(c events.Ref) *Entry {
@@ -112,6 +114,7 @@ func (l *Ledger) Clone() Ledger {
 	for i, e := range l.Entries {
 		e.Candidates = append([]events.Candidate(nil), e.Candidates...)
 		e.Results = append([]events.Result(nil), e.Results...)
+		e.Peers = append([]string(nil), e.Peers...)
 		if e.Step != nil {
 			s := *e.Step
 			e.Step = &s

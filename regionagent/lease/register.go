@@ -34,7 +34,8 @@ func (a *Agent) set(now events.Instant, s events.Set, seq events.Seq) bool {
 	if s.Step == nil || e.Step == nil || s.Step.ID != e.Step.ID {
 		c.taken = now
 	}
-	e.Step = s.Step
+	e.Step, e.Peers = s.Step, s.Peers
+	e.Released = s.Step != nil && s.Step.Verb == events.VerbRelease
 	return true
 }
 

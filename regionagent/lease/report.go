@@ -22,7 +22,7 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	if e.Role == events.RolePassive {
 		r.Passive = c.said
 	}
-	if e.Role == events.RoleActive && c.server == events.ServerWritable {
+	if e.Role == events.RoleActive && c.server == events.ServerWritable && c.busy != Promote && c.busy != Start { // a write was acknowledged when these end
 		r.Serving = e.Seen
 	}
 	r.No = c.reported.No
@@ -33,9 +33,10 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	}
 }
 
-// passive is A11: passive persisted at the epoch seen, the server stopped, no promise out, and after a process start G4 over.
+// passive is A11: passive persisted at the epoch seen, the server stopped, no promise out, and after a process start G4 over. While a clean stop is under way it is
+// not said yet: the stop's own answer, which says where the log ends, comes with it.
 func (a *Agent) passive(now events.Instant, c *cluster, e *Entry) bool {
-	return e.Role == events.RolePassive && c.observed && c.server.Stopped() && c.busy != Start && c.busy != Promote && c.hold == None &&
+	return e.Role == events.RolePassive && c.observed && c.server.Stopped() && c.busy != Start && c.busy != Promote && c.busy != Stop && c.hold == None &&
 		now >= c.promise && now >= a.started.Add(a.d.Wait) && a.foreign == ""
 }
 
@@ -61,6 +62,7 @@ type View struct {
 	Rule    string         // the row that holds it
 	Exempt  bool
 	Step    *events.Step
+	Tend    []string // names of the clusters that may follow it; nil = it is not to be tended now
 }
 
 // Views shows every cluster, sorted.
@@ -71,6 +73,9 @@ func (a *Agent) Views(now events.Instant) []View {
 		if e := a.led.Find(c.ref); e != nil {
 			v.Group, v.Managed, v.Role, v.Epoch, v.Exempt, v.Step = e.Group, true, e.Role, e.Seen, e.Exempt(), e.Step
 			v.Right = a.Right(now, c.ref)
+			if e.Mode != events.ModeObserve && !e.Released && c.busy != Restore && (c.server == events.ServerRecovery || c.server == events.ServerWritable && v.Right > now) {
+				v.Tend = e.Peers
+			}
 		}
 		vs = append(vs, v)
 	}

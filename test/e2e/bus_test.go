@@ -73,9 +73,10 @@ func (p *play) goesOn(groups []stage.Group, since stage.Instant, span time.Durat
 // allThere checks that every write a server acknowledged is on it.
 func (p *play) allThere(g stage.Group, ref events.Ref) {
 	p.t.Helper()
+	log := p.acks(g.Name, ref, 0) // before the rows: writers go on
 	rows, err := p.Server(ref).Rows(p.t.Context())
 	p.do(err)
-	for _, x := range p.acks(g.Name, ref, 0) {
+	for _, x := range log {
 		if !rows[stage.Row{Writer: x.Writer, N: x.N}] {
 			p.t.Errorf("%s: %s acknowledged %s %d and does not have it", g.Name, ref, x.Writer, x.N)
 		}

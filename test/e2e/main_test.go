@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,16 +50,20 @@ type play struct {
 	*stage.Stage
 	t       *testing.T
 	writers *stage.Writers
+	asked   atomic.Int64 // asks so far, for their ids
 }
 
 // begin builds a stage for one test and waits until every group has acknowledged writes.
-func begin(t *testing.T, groups []stage.Group) *play {
+func begin(t *testing.T, groups []stage.Group) *play { return beginAt(t, groups, stage.Every) }
+
+// beginAt does so with writers that write more or less often.
+func beginAt(t *testing.T, groups []stage.Group, every time.Duration) *play {
 	t.Helper()
 	keep, err := os.MkdirTemp("", "sbe2e-logs-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := stage.Build(t.Context(), stage.Options{Binary: binary, Groups: groups, Keep: keep})
+	s, err := stage.Build(t.Context(), stage.Options{Binary: binary, Groups: groups, Keep: keep, Every: every})
 	p := &play{Stage: s, t: t}
 	t.Cleanup(func() {
 		if s != nil {
@@ -156,7 +161,7 @@ func (p *play) view(group string) (v stage.GroupView) {
 func (p *play) judge(g stage.Group, fault stage.Instant, old map[stage.Row]bool) (j stage.Judged) {
 	p.t.Helper()
 	p.wait("the audit of "+g.Name, func() (err error) {
-		j, err = p.Judge(p.t.Context(), g.Name, fault, p.writers.Log(), old)
+		j, err = p.Judge(p.t.Context(), g.Name, 0, fault, p.writers.Log(), old)
 		return err
 	})
 	for _, b := range j.Bad {

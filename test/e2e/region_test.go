@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -9,15 +11,19 @@ import (
 	"github.com/switchback-dr/switchback/test/stage"
 )
 
-// TestRegionKilled loses everything in the home region at once. Every group of it moves; the one at home elsewhere is not disturbed. When the region is back its old
-// servers come up read-only or not at all (I8).
+// TestRegionKilled loses everything in the home region at once, with clients beside its servers that never stop knocking. Every group of it moves; the one at home elsewhere is
+// not disturbed. Its dead servers are started by hand, by their unit and by a reboot, before, while and after they are restored: none is ever writable (I8) before it is
+// brought home. What was lost is what was counted; coming home loses nothing.
 func TestRegionKilled(t *testing.T) {
 	groups := stage.Groups(4)
 	p := begin(t, groups)
-	skip, fault := p.heard(), stage.Clock()
-	p.do(p.KillRegion(stage.West))
-	for _, g := range at(groups, stage.West) {
+	west := at(groups, stage.West)
+	knocking := p.knock(west)
+	skip := p.heard()
+	fault := p.darken(stage.West, west)
+	for _, g := range west {
 		p.serving(skip, fault, g, g.Recovery())
+		p.judge(g, fault, nil)
 	}
 	for _, g := range at(groups, stage.Central) {
 		if v := p.view(g.Name); v.Active() != g.Primary() || v.Record.Op != nil {
@@ -28,18 +34,83 @@ func TestRegionKilled(t *testing.T) {
 		}
 	}
 
-	p.do(p.StartRegion(stage.West))
-	for _, g := range at(groups, stage.West) {
-		p.wait("the old active of "+g.Name+" is known as failed", func() error {
-			for _, c := range p.view(g.Name).Clusters {
-				if c.Cluster == g.Primary() && (c.Role != events.RoleFailed || !c.Server.Stopped() || c.Silent != 0) {
-					return fmt.Errorf("%s is %s, %s, silent %v", c.Cluster, c.Role, c.Server, c.Silent)
-				}
-			}
-			return nil
-		})
+	byHand, byUnit, byBoot := p.Server(west[0].Primary()), p.Server(west[1].Primary()), p.Server(west[2].Primary())
+	p.do(byHand.Launch())
+	p.wait(byHand.Ref.String()+" was started by hand", func() error { return readOnly(p, byHand) })
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	unit := make(chan error, 1)
+	go func() { unit <- byUnit.Unit(ctx) }()
+	p.do(byBoot.Launch())
+	p.light(stage.West)
+	meddled := make(chan error, 1)
+	go func() { meddled <- meddle(ctx, byHand) }()
+
+	lost := map[string][]stage.Write{}
+	for _, g := range west {
+		r := p.restored(skip, g, g.Primary())
+		lost[g.Name] = p.books(g, stage.Story{Group: g.Name, Old: g.Primary(), New: g.Recovery(), Fault: fault}, r, p.protected(skip, g))
 	}
-	p.closeBooks(stage.West, fault, at(groups, stage.West))
+	stop()
+	p.do(<-unit)
+	p.do(<-meddled)
+
+	p.do(byHand.Kill())
+	p.do(byHand.Launch())
+	p.wait(byHand.Ref.String()+" was started by hand once more", func() error { return readOnly(p, byHand) })
+	p.failback(west...)
+	knocking()
+	for _, g := range west {
+		p.course(g, 0, lost[g.Name], g.Primary(), g.Recovery(), g.Primary())
+	}
+}
+
+// meddle starts a server while it is being rewound, or says nothing if it was not.
+func meddle(ctx context.Context, v *stage.Server) error {
+	if _, err := v.WaitTool(ctx, stage.Rewind, serveLimit); err != nil {
+		return nil // it could be kept as it was, or was done before anybody could meddle
+	}
+	_ = v.Launch() // refused is as good
+	return nil
+}
+
+// knock has a client hammer the home server of each group until the returned function is called.
+func (p *play) knock(groups []stage.Group) (stop func()) {
+	ctx, cancel := context.WithCancel(p.t.Context())
+	var all sync.WaitGroup
+	for _, g := range groups {
+		all.Go(func() { p.Server(g.Primary()).Hammer(ctx) })
+	}
+	return func() { cancel(); all.Wait() }
+}
+
+// darken loses a region. Where the machine can, it is cut off a moment before it is killed, so that it has acknowledged writes that nobody else has. It stays cut off until it
+// is lit again: the kernel of a region that is only killed goes on sending what its servers had written to their sockets.
+func (p *play) darken(region string, groups []stage.Group) stage.Instant {
+	p.t.Helper()
+	fault := stage.Clock()
+	if p.CanIsolate() == nil {
+		p.do(p.Isolate(region))
+		for _, g := range groups {
+			p.wait(g.Name+" has written what nobody else has", func() error {
+				if n := len(p.acks(g.Name, g.Primary(), fault+stage.Instant(50*time.Millisecond))); n < 3 {
+					return fmt.Errorf("%d writes", n)
+				}
+				return nil
+			})
+		}
+	}
+	p.do(p.KillRegion(region))
+	return fault
+}
+
+// light brings a darkened region back.
+func (p *play) light(region string) {
+	p.t.Helper()
+	if p.CanIsolate() == nil {
+		p.do(p.Heal(region))
+	}
+	p.do(p.StartRegion(region))
 }
 
 // gap is the longest time between two answers.
@@ -51,7 +122,8 @@ func gap(log []stage.Write) (longest time.Duration) {
 }
 
 // TestIsolation cuts the home region off from everybody while its databases and the writers beside them live on. Its guard freezes them in time, so that nobody
-// acknowledges there any more when the other side is promoted; when the cut heals, what was frozen is killed and never thawed.
+// acknowledges there any more when the other side is promoted; when the cut heals, what was frozen is killed and never thawed, what it had written alone is counted and
+// listed, and it is made to follow. Coming home loses nothing.
 func TestIsolation(t *testing.T) {
 	groups := stage.Groups(3)
 	p := begin(t, groups)
@@ -63,19 +135,7 @@ func TestIsolation(t *testing.T) {
 	p.do(p.Isolate(stage.West))
 	for _, g := range groups {
 		p.serving(skip, fault, g, g.Recovery())
-	}
-	p.do(p.Heal(stage.West))
-	for _, g := range groups {
-		p.wait("the frozen server of "+g.Name+" is stopped", func() error {
-			for _, c := range p.view(g.Name).Clusters {
-				if c.Cluster == g.Primary() && (!c.Server.Stopped() || c.Silent != 0 || c.Epoch != p.view(g.Name).Record.Epoch) {
-					return fmt.Errorf("%s is %s at epoch %d", c.Cluster, c.Server, c.Epoch)
-				}
-			}
-			return nil
-		})
-	}
-	for _, j := range p.closeBooks(stage.West, fault, groups) {
+		j := p.judge(g, fault, nil)
 		if j.LastOld > d.Run+d.Freeze {
 			t.Errorf("%s: the isolated side acknowledged a write sent %v after the cut: its guard's deadline is %v, and freezing takes at most %v", j.Group, j.LastOld, d.Run, d.Freeze)
 		}
@@ -86,11 +146,27 @@ func TestIsolation(t *testing.T) {
 			t.Errorf("%s: proof %s, want %s: nobody there could say anything", j.Group, j.Op.Proof.Kind, events.ProofLease)
 		}
 	}
+	p.do(p.Heal(stage.West))
+	lost := map[string][]stage.Write{}
+	for _, g := range groups {
+		r := p.restored(skip, g, g.Primary())
+		lost[g.Name] = p.books(g, stage.Story{Group: g.Name, Old: g.Primary(), New: g.Recovery(), Fault: fault}, r, p.protected(skip, g))
+		if len(lost[g.Name]) == 0 || r.How != "rewound" {
+			t.Errorf("%s: %d writes lost, %s; want some, and a rewind", g.Name, len(lost[g.Name]), r.How)
+		}
+	}
+	p.failback(groups...)
+	for _, g := range groups {
+		p.course(g, 0, lost[g.Name], g.Primary(), g.Recovery(), g.Primary())
+	}
 }
 
-// TestAgentDead kills the agent alone: the guard holds the deadline and fences, and the groups move.
+// TestAgentDead kills the agent alone: the guard holds the deadline and fences, and the groups move. Nobody restores them, so their old servers can be looked into.
 func TestAgentDead(t *testing.T) {
 	groups := stage.Groups(2)
+	for i := range groups {
+		groups[i].Restore = events.RestoreManual
+	}
 	p := begin(t, groups)
 	d := fast(t)
 	skip, fault := p.heard(), stage.Clock()

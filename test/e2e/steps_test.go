@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -34,15 +33,13 @@ var blows = []blow{
 }
 
 // TestStruckAtEveryStep asks for ten failovers, one after the other, and kills the leading controller or a hub server in each at another step. Every one ends: the group serves
-// on one side, its record says which, nothing acknowledged is lost.
+// on one side, its record says which, nothing acknowledged is lost. Then it has all of them brought home, and strikes again.
 func TestStruckAtEveryStep(t *testing.T) {
 	groups := stage.Groups(len(blows))
 	p := begin(t, groups)
 	for i, b := range blows {
 		p.strike(groups[i], b, fmt.Sprintf("struck-%d", i))
 	}
-	_, err := p.writers.Stop()
-	p.do(err)
 	moved := 0
 	for _, g := range groups {
 		v := p.view(g.Name)
@@ -54,6 +51,7 @@ func TestStruckAtEveryStep(t *testing.T) {
 	if moved < len(groups)/2 {
 		t.Errorf("only %d of %d asks ended in a move", moved, len(groups))
 	}
+	p.strikeHome(groups)
 }
 
 // strike asks for one failover, delivers the blow, sees it through and mends what was killed.
@@ -69,7 +67,7 @@ func (p *play) strike(g stage.Group, b blow, id string) {
 	p.do(err)
 	skip, asked := p.heard(), stage.Clock()
 	done := make(chan error, 1)
-	go func() { done <- p.insist(g, id) }()
+	go func() { done <- p.insist(events.AskFailover, g, id, "") }()
 	if b.event != "" {
 		_, err := p.Bus().Wait(p.t.Context(), skip, serveLimit, func(n events.Notice) bool { return n.Type == b.event && n.Group == g.Name })
 		p.do(err)
@@ -98,24 +96,6 @@ func (p *play) strike(g stage.Group, b blow, id string) {
 	}
 	p.do(p.StartProcess(b.kind, where))
 	p.do(p.WaitWhole(serveLimit))
-}
-
-// insist asks until there is an answer: the same id is never done twice. Refused, as may be while an agent has not been heard again, it asks anew.
-func (p *play) insist(g stage.Group, id string) error {
-	deadline := time.Now().Add(serveLimit)
-	for n := 0; ; {
-		a, err := p.Bus().Ask(p.t.Context(), "alice", "failover", fmt.Sprintf(`{"id":"%s-%d","group":"%s","reason":"struck"}`, id, n, g.Name))
-		if err == nil && a.Accepted {
-			return nil
-		}
-		if err == nil && len(a.Items) == 1 {
-			p.t.Logf("%s: refused, asking anew: %s", g.Name, a.Why)
-			n++
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: no answer to %s: %+v %w", g.Name, id, a, errors.Join(err, errNotYet))
-		}
-	}
 }
 
 // lossless judges a planned move: both agents live, so whatever was killed beside them, nothing is lost.

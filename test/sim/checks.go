@@ -38,6 +38,9 @@ func (w *World) recorded(c *ctl, r *events.Record) {
 	if r.Active != old.Active && (old.Phase != events.PhaseProved || r.Op == nil || r.Op.Proof == nil || r.Op.Proof.Epoch != r.Epoch) {
 		w.fail("I3", "%s was moved to %s without a stored proof of epoch %d", r.Group, r.Active, r.Epoch)
 	}
+	if a, b := w.server(old.Active), w.server(r.Active); r.Active != old.Active && r.Op != nil && (r.Op.Verb == events.AskSwitchover || r.Op.Verb == events.AskFailback) && !b.continues(a.timeline, a.lsn) {
+		w.fail("swap", "%s was swapped from %s (timeline %d, %v) to %s (timeline %d, %v): something is lost", r.Group, a.ref, a.timeline, a.lsn, b.ref, b.timeline, b.lsn)
+	}
 	if r.Phase == events.PhaseFencing && old.Phase == events.PhaseActive && r.Op.By == decide.Automation && w.blind(c.region) {
 		w.fail("I7", "automation moves %s although %s reaches fewer than half of the regions", r.Group, c.name)
 	}
@@ -124,8 +127,15 @@ func (w *World) Settled() string {
 			return fmt.Sprintf("%s, the active of %s, does not serve (%s, frozen %v): %s", a.ref, g.Group, a.state, a.frozen, w.viewOf(a))
 		}
 		for _, s := range w.group(g.Group) {
-			if m := r.Member(s.ref); s.ref != r.Active && m.Role == events.RolePassive && s.state != events.ServerRecovery {
-				return fmt.Sprintf("%s, a passive of %s, is %s: %s", s.ref, g.Group, s.state, w.viewOf(s))
+			switch m := r.Member(s.ref); {
+			case s.ref == r.Active:
+			case m.Role == events.RoleFailed && m.Hold != "":
+				w.Ask(events.Ask{Verb: events.AskRestore, Cluster: s.ref.String()})
+				return fmt.Sprintf("%s is failed: %s", s.ref, m.Hold)
+			case m.Role != events.RolePassive || m.Work != nil:
+				return fmt.Sprintf("%s of %s is %s, its restore %+v: %s", s.ref, g.Group, m.Role, m.Work, w.viewOf(s))
+			case s.source() != a:
+				return fmt.Sprintf("%s, a passive of %s on timeline %d, %v (%s), does not stream from %s on %d: %s", s.ref, g.Group, s.timeline, s.lsn, s.state, a.ref, a.timeline, w.viewOf(s))
 			}
 		}
 		for n := range events.Lanes {

@@ -206,6 +206,28 @@ func (c *ctl) take(life int, term events.Seq) {
 		c.fleet = fleet.New(snap, c.w.d, c.now())
 		c.input(fleet.BusSeen{Regions: c.hubSeen()})
 		c.tick(life, term)
+		c.reread(life, term)
+	})
+}
+
+// reread takes the reports and configurations that are stored, as intake does: a plain message may have been lost.
+func (c *ctl) reread(life int, term events.Seq) {
+	c.alive(life, func() {
+		if c.fleet == nil || c.core.Term() != term {
+			return
+		}
+		var now fleet.Snapshot
+		c.w.hub.request(c.region, func() { now = c.w.hub.snapshot(term, c.region) }, func() {
+			c.alive(life, func() {
+				for _, r := range now.Reports {
+					c.input(fleet.ReportSeen{Report: r})
+				}
+				for _, g := range now.Groups {
+					c.input(fleet.GroupSeen{GroupConfig: g})
+				}
+			})
+		})
+		c.w.in(2*time.Second, func() { c.reread(life, term) })
 	})
 }
 

@@ -76,6 +76,15 @@ var faults = []fault{
 		w.Ask(events.Ask{Verb: events.AskFailover, Group: w.anyGroup(), Reason: "sim", AcceptLoss: w.chance(0.5)})
 	}},
 	{[moods]int{2, 0, 4}, "operator fails a region over", func(w *World) { w.Ask(events.Ask{Verb: events.AskFailover, Region: w.anyRegion(), Reason: "sim"}) }},
+	{[moods]int{4, 4, 12}, "operator swaps a group", func(w *World) { w.Ask(events.Ask{Verb: events.AskSwitchover, Group: w.anyGroup(), Reason: "sim"}) }},
+	{[moods]int{3, 3, 8}, "operator brings a group home", func(w *World) { w.Ask(events.Ask{Verb: events.AskFailback, Group: w.anyGroup(), Reason: "sim"}) }},
+	{[moods]int{4, 4, 10}, "operator restores a group", func(w *World) { w.Ask(events.Ask{Verb: events.AskRestore, Group: w.anyGroup(), Reason: "sim"}) }},
+	{[moods]int{2, 0, 4}, "operator rebuilds a cluster", func(w *World) {
+		w.Ask(events.Ask{Verb: events.AskRebuild, Cluster: w.anyServer().ref.String(), Copy: w.chance(0.5), Reason: "sim"})
+	}},
+	{[moods]int{1, 0, 2}, "operator restarts a cluster", func(w *World) {
+		w.Ask(events.Ask{Verb: events.AskRestart, Cluster: w.anyServer().ref.String(), Reason: "sim"})
+	}},
 	{[moods]int{3, 4, 14}, "operator aborts", func(w *World) { w.Ask(events.Ask{Verb: events.AskAbort, Group: w.anyGroup()}) }},
 }
 

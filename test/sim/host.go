@@ -76,7 +76,7 @@ func (h *host) power() {
 	h.killGuard()
 	h.off = true
 	for _, s := range h.servers {
-		s.state, s.frozen, s.stuck = events.ServerDown, false, false
+		s.state, s.frozen, s.stuck, s.restore = events.ServerDown, false, false, nil
 	}
 }
 
@@ -125,6 +125,9 @@ func (h *host) killAgent() {
 	if h.agent != nil {
 		h.w.trace("%s agent dies", h.ref)
 		h.agent = nil
+		for _, s := range h.servers {
+			s.restore = nil // the tools of a restore die with their agent
+		}
 		h.stopped = 0
 	}
 }

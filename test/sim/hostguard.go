@@ -187,12 +187,18 @@ func (h *host) perform(life int, a lease.Action) {
 		})
 	case lease.Thaw:
 		h.thaw(s, done, failed)
+	case lease.Cancel:
+		if s.restore != nil {
+			*s.restore = false
+		}
+	case lease.Restore:
+		h.restore(s, a, end)
 	default:
 		w.in(w.between(2*time.Millisecond, 300*time.Millisecond), func() {
 			if h.off {
 				return
 			}
-			if w.chance(0.02) || (s.frozen && a.Verb != lease.Mark) || (s.state == events.ServerDown && began != events.ServerDown) {
+			if w.chance(0.02) || (s.frozen && a.Verb != lease.Mark) || s.restore != nil || (s.state == events.ServerDown && began != events.ServerDown) {
 				failed(events.Retry)
 				return
 			}
@@ -244,6 +250,14 @@ func (h *host) drive(s *server, a lease.Action) bool {
 		return s.promote()
 	case lease.Stop:
 		s.signal = true
+		if s.state == events.ServerWritable {
+			s.lsn += 10 // the shutdown checkpoint
+			for _, o := range h.w.servers {
+				if o.source() == s && (h.w.shape.Quiet || !h.w.chance(0.05)) { // its receiver may be stuck: a clean stop proves no delivery
+					o.take(s)
+				}
+			}
+		}
 		s.state = events.ServerDown
 	case lease.Cut:
 		s.cut = true
@@ -256,6 +270,49 @@ func (h *host) drive(s *server, a lease.Action) bool {
 		s.mark = a.Group
 	}
 	return true
+}
+
+// restore is the simulated driver's: it takes a while, meets its source when it can, and leaves the data of no use when it is cut short in the middle.
+func (h *host) restore(s *server, a lease.Action, end func(events.Result)) {
+	w := h.w
+	h.w.trace("%s restore from %s (%s)", s.ref, a.Source, a.Step)
+	going := true
+	if s.restore != nil {
+		*s.restore = false // of an agent that died: its tools died with it
+	}
+	s.restore = &going
+	life := h.life
+	over := func(r events.Result) {
+		if s.restore == &going {
+			s.restore = nil
+		}
+		end(r)
+	}
+	var step func(left int)
+	step = func(left int) {
+		switch up, _ := events.ParseRef(a.Source); {
+		case h.off || h.agent == nil || h.life != life:
+			if s.restore == &going {
+				s.restore = nil
+			}
+		case s.frozen || s.state == events.ServerWritable || !going:
+			over(events.Result{Outcome: events.Retry, Why: "simulated: cancelled, frozen or writable"})
+		case w.server(up) == nil || !w.server(up).writable() || !w.net.both(s.ref.Region, up.Region):
+			over(events.Result{Outcome: events.Retry, Why: "simulated: no source"})
+		case left > 0:
+			if v := w.server(up); s.broken || !v.continues(s.timeline, s.lsn) || a.Copy {
+				s.broken, s.state = true, events.ServerDown
+			}
+			w.in(w.between(20*time.Millisecond, 1500*time.Millisecond), func() { step(left - 1) })
+		default:
+			v := w.server(up)
+			s.broken, s.cut, s.stuck, s.signal, s.upstream = false, false, false, true, up
+			s.take(v)
+			s.state = events.ServerRecovery
+			over(events.Result{Outcome: events.Done, How: "simulated", LSN: s.lsn, Timeline: s.timeline, Lost: &events.LostLog{}})
+		}
+	}
+	w.in(w.between(2*time.Millisecond, 200*time.Millisecond), func() { step(2) })
 }
 
 // probe looks at every server, tells the core, and sends health.
@@ -289,9 +346,11 @@ func (h *host) health(s *server) events.ClusterHealth {
 	ch := events.ClusterHealth{
 		Cluster: s.ref, Kind: events.KindPostgres, Server: s.probed(), Mark: s.mark, SystemID: s.cfg.Group, Timeline: s.timeline, LSN: s.lsn, Address: s.ref.String(),
 	}
-	if up := h.w.server(s.upstream); s.state == events.ServerRecovery && up != nil && !s.cut {
-		ch.Streaming = up.state != events.ServerDown && h.w.net.both(s.ref.Region, up.ref.Region) && !up.host.off
-		ch.Upstream = up.ref.String()
+	if s.state == events.ServerRecovery {
+		ch.Upstream, ch.Replayed = s.upstream.String(), s.lsn
+	}
+	if up := s.source(); up != nil {
+		ch.Streaming, ch.LagKnown, ch.Lag = true, true, int64(up.lsn-s.lsn)
 	}
 	for _, v := range h.agent.Views(h.clock()) {
 		if v.Cluster != s.ref {

@@ -71,6 +71,10 @@ func (h *hub) recordedLanes() events.LaneSet {
 func (h *hub) generationFor(a *host, n int) uint64 { return a.agent.Place(n).Generation }
 
 func (h *hub) storeReport(a *host, r events.Report) {
+	if old, ok := h.reports[r.Cluster.String()]; ok && old.Nonce == r.Nonce && old.No > r.No {
+		return // it expected another one before it: refused
+	}
+	h.reports[r.Cluster.String()] = r
 	data, err := json.Marshal(r)
 	h.must(err)
 	_, err = h.store.Publish(bus.Out{Subject: events.SubjectReport(a.ref, r.Cluster.Cluster), Data: data})

@@ -21,9 +21,11 @@ import (
 //	guard kill|start region=r1
 //	server crash|hang|wake|unit cluster=r1/g1-a   what happens to one server; unit: its unit starts it, past the gate
 //	controller kill|start name=c1
-//	ask verb=failover group=g1 [to=…] [unfenced]  what an operator asks; prints the answer
+//	ask verb=failover group=g1|cluster=… [to=…] [for=30m] [unfenced] [copy]  what an operator asks; prints the answer
+//	configure group=g1 [drop=r3/g1-c] [restore=manual] [removed]             a new configuration is applied
 //	expect active|epoch|phase group=g1 is=…       of the record
-//	expect writable|stopped|frozen cluster=r1/g1-a [not]
+//	expect writable|stopped|frozen|follows cluster=r1/g1-a [not]              follows: streams from the group's active
+//	expect role|hold cluster=r1/g1-a is=passive                               of the record; hold: a failed cluster waits for a person
 //	expect told rule=… [not]                      a notice with that rule was told since the last expect told
 //
 // An invariant that breaks fails the scenario at once. Arguments a verb does not know fail it too.
@@ -64,7 +66,7 @@ func (s *scene) do(d *datadriven.TestData) (string, error) {
 	}
 	verbs := map[string]func([]string, map[string]string) (string, error){
 		"world": s.world, "advance": s.advance, "kill": s.region("kill"), "back": s.region("back"), "isolate": s.region("isolate"), "heal": s.region("heal"),
-		"bus": s.bus, "agent": s.process, "guard": s.process, "server": s.server, "controller": s.controller, "ask": s.ask, "expect": s.expect,
+		"bus": s.bus, "agent": s.process, "guard": s.process, "server": s.server, "controller": s.controller, "ask": s.ask, "configure": s.configure, "expect": s.expect,
 	}
 	f, ok := verbs[d.Cmd]
 	if !ok {
@@ -220,7 +222,14 @@ func (s *scene) controller(words []string, arg map[string]string) (string, error
 }
 
 func (s *scene) ask(words []string, arg map[string]string) (string, error) {
-	a := events.Ask{Verb: take(arg, "verb"), Group: take(arg, "group"), Region: take(arg, "region"), To: take(arg, "to"), ID: take(arg, "id"), Reason: "scenario"}
+	a := events.Ask{Verb: take(arg, "verb"), Group: take(arg, "group"), Region: take(arg, "region"), To: take(arg, "to"), ID: take(arg, "id"), Cluster: take(arg, "cluster"), Reason: "scenario"}
+	if v := take(arg, "for"); v != "" {
+		d, err := time.ParseDuration(v)
+		if err != nil {
+			return "", err
+		}
+		a.For = events.Duration(d)
+	}
 	for _, w := range words {
 		switch w {
 		case "unfenced":
@@ -229,6 +238,10 @@ func (s *scene) ask(words []string, arg map[string]string) (string, error) {
 			a.AcceptLoss = true
 		case "while-blind":
 			a.WhileBlind = true
+		case "copy":
+			a.Copy = true
+		case "dry-run":
+			a.DryRun = true
 		default:
 			return "", fmt.Errorf("%q is not of this verb", w)
 		}
@@ -266,12 +279,31 @@ func (s *scene) expect(words []string, arg map[string]string) (string, error) {
 		}
 		s.told = len(s.w.notices)
 		return "", left(arg)
-	case "writable", "stopped", "frozen":
+	case "role", "hold":
+		want := take(arg, "is")
 		v, err := s.clusterArg(arg)
 		if err != nil {
 			return "", err
 		}
-		is := map[string]bool{"writable": v.writable(), "stopped": v.state.Stopped(), "frozen": v.frozen}[words[0]]
+		m := s.w.seen.records[v.cfg.Group].Member(v.ref)
+		if m == nil {
+			return "", fmt.Errorf("%s is no member", v.ref)
+		}
+		got := string(m.Role)
+		if words[0] == "hold" {
+			got = fmt.Sprint(m.Hold != "")
+		}
+		if got != want {
+			return "", fmt.Errorf("%s of %s is %s (hold %q, work %+v): want %s", words[0], v.ref, got, m.Hold, m.Work, want)
+		}
+		return "", nil
+	case "writable", "stopped", "frozen", "follows":
+		v, err := s.clusterArg(arg)
+		if err != nil {
+			return "", err
+		}
+		act := s.w.server(s.w.seen.records[v.cfg.Group].Active)
+		is := map[string]bool{"writable": v.writable(), "stopped": v.state.Stopped(), "frozen": v.frozen, "follows": v.source() == act}[words[0]]
 		if is == not {
 			return "", fmt.Errorf("%s is %s, frozen %v, writable %v", v.ref, v.state, v.frozen, v.writable())
 		}
@@ -284,6 +316,26 @@ func (s *scene) expect(words []string, arg map[string]string) (string, error) {
 	got := map[string]string{"active": r.Active.String(), "epoch": fmt.Sprint(r.Epoch), "phase": string(r.Phase)}[words[0]]
 	if want := take(arg, "is"); got != want {
 		return "", fmt.Errorf("%s is %s: want %s (%+v)", words[0], got, want, r.Op)
+	}
+	return "", left(arg)
+}
+
+func (s *scene) configure(words []string, arg map[string]string) (string, error) {
+	name, drop, restore := take(arg, "group"), take(arg, "drop"), take(arg, "restore")
+	for i := range s.w.shape.Groups {
+		g := s.w.shape.Groups[i]
+		if g.Group != name {
+			continue
+		}
+		g.Removed = len(words) > 0 && words[0] == "removed"
+		g.Restore = events.Restore(restore)
+		g.Recovery = nil
+		for _, r := range s.w.shape.Groups[i].Recovery {
+			if r.String() != drop {
+				g.Recovery = append(g.Recovery, r)
+			}
+		}
+		s.w.storeConfig(g)
 	}
 	return "", left(arg)
 }

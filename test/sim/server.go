@@ -19,9 +19,37 @@ type server struct {
 	mark     string
 	lsn      events.LSN
 	timeline uint32
+	history  []fork // of its timelines, oldest first
 	upstream events.Ref
 	cut      bool
 	exempt   at // a host pause: I1 is waived until then
+
+	restore *bool // the restore under way: set to false, it is cancelled
+	broken  bool  // its data is half rebuilt: nothing but a restore makes anything of it
+}
+
+// fork is where a timeline ended and the next began.
+type fork struct {
+	timeline uint32
+	at       events.LSN
+}
+
+// continues reports whether a log that ends at (timeline, at) is the beginning of this one.
+func (s *server) continues(timeline uint32, at events.LSN) bool {
+	if timeline == s.timeline {
+		return at <= s.lsn
+	}
+	for _, f := range s.history {
+		if f.timeline == timeline {
+			return at <= f.at
+		}
+	}
+	return false
+}
+
+// take makes its log what another one's is.
+func (s *server) take(up *server) {
+	s.lsn, s.timeline, s.history = up.lsn, up.timeline, append([]fork(nil), up.history...)
 }
 
 // writable is ground truth: it can acknowledge a write now.
@@ -44,7 +72,7 @@ func (s *server) probed() events.Server {
 
 // start brings it up: writable only through the gate, which removed the signal file.
 func (s *server) start(gate bool) {
-	if s.state != events.ServerDown {
+	if s.state != events.ServerDown || s.broken {
 		return
 	}
 	s.frozen, s.stuck = false, false
@@ -63,6 +91,10 @@ func (s *server) promote() bool {
 	if s.state != events.ServerRecovery || s.frozen || s.stuck {
 		return false
 	}
+	if s.broken || s.restore != nil {
+		s.w.fail("C7", "%s is promoted although it is being restored", s.ref)
+	}
+	s.history = append(s.history, fork{s.timeline, s.lsn})
 	s.state, s.upstream, s.cut = events.ServerWritable, events.Ref{}, false
 	s.timeline++
 	s.signal = true
@@ -83,18 +115,23 @@ func (w *World) replicate() {
 		}
 	}
 	for _, s := range w.servers {
-		if s.state != events.ServerRecovery || s.frozen || s.cut || s.host.off {
-			continue
-		}
-		up := w.server(s.upstream)
-		if up == nil || up.state == events.ServerDown || up.frozen || up.host.off || !w.net.both(s.ref.Region, s.upstream.Region) {
-			continue
-		}
-		if up.lsn >= s.lsn && up.timeline >= s.timeline {
-			s.lsn, s.timeline = up.lsn, up.timeline
+		if up := s.source(); up != nil {
+			s.take(up)
 		}
 	}
 	w.in(50*time.Millisecond, w.replicate)
+}
+
+// source is the server it streams from now, nil if it streams from none.
+func (s *server) source() *server {
+	up := s.w.server(s.upstream)
+	if s.state != events.ServerRecovery || s.frozen || s.cut || s.stuck || s.host.off || s.restore != nil || s.broken || up == nil {
+		return nil
+	}
+	if up.state == events.ServerDown || up.frozen || up.stuck || up.host.off || !s.w.net.both(s.ref.Region, up.ref.Region) || !up.continues(s.timeline, s.lsn) {
+		return nil
+	}
+	return up
 }
 
 func (w *World) server(r events.Ref) *server {

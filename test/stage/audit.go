@@ -19,7 +19,13 @@ type Story struct {
 	Group    string
 	Old, New events.Ref
 	Fault    Instant
+	Begin    Instant // writes sent before it don't count: they belong to an earlier move
 	End      Instant // writes sent after it don't count; 0 = all do
+}
+
+// counts reports whether a write belongs to the story.
+func (s *Story) counts(x *Write) bool {
+	return x.Group == s.Group && x.Sent >= s.Begin && (s.End == 0 || x.Sent <= s.End)
 }
 
 // Audit is what became of every write of a group.
@@ -56,7 +62,7 @@ func judge(story Story, log []Write, old, now map[Row]bool) Audit {
 	a := Audit{Story: story, Serving: -1, LastOld: -1 << 62}
 	var lastOld, firstNew, beganNew Instant
 	for _, x := range log {
-		if x.Group != story.Group || x.Acked == 0 || story.End != 0 && x.Sent > story.End {
+		if x.Acked == 0 || !story.counts(&x) {
 			continue
 		}
 		there := now[Row{x.Writer, x.N}]

@@ -13,33 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/switchback-dr/switchback/controller"
-	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 )
-
-// GroupView is a group as the leader shows it.
-type GroupView struct{ fleet.GroupView }
-
-// ready says that the group is under care and its passive could be promoted.
-func (v GroupView) ready() bool {
-	if v.Record == nil || v.Record.Phase != events.PhaseActive || !v.Protected {
-		return false
-	}
-	for _, c := range v.Clusters {
-		if c.Role == events.RolePassive && c.Fit != "" || c.Epoch != v.Record.Epoch {
-			return false
-		}
-	}
-	return true
-}
-
-// Active is the cluster the record calls active.
-func (v GroupView) Active() events.Ref {
-	if v.Record == nil {
-		return events.Ref{}
-	}
-	return v.Record.Active
-}
 
 // Event is one notice and when it came here.
 type Event struct {

@@ -119,7 +119,16 @@ func Fleet(groups []Group) string {
 		if mode == "" {
 			mode = events.ModeAuto
 		}
-		fmt.Fprintf(&b, "  %s: {kind: postgres, primary: %s, recovery: [%s], mode: %s}\n", g.Name, g.Primary(), g.Recovery(), mode)
+		all := g.Clusters()
+		others := make([]string, len(all)-1)
+		for i, c := range all[1:] {
+			others[i] = c.String()
+		}
+		restore := ""
+		if g.Restore != "" {
+			restore = ", restore: " + string(g.Restore)
+		}
+		fmt.Fprintf(&b, "  %s: {kind: postgres, primary: %s, recovery: [%s], mode: %s%s}\n", g.Name, g.Primary(), strings.Join(others, ", "), mode, restore)
 	}
 	return b.String()
 }

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // home is the one directory of a stage. Every process of the stage works in a directory below it, which is how all of them are found again. A warden
@@ -24,17 +23,22 @@ type home struct {
 
 const (
 	homePrefix = "sbst-"
-	// sweep kills by working directory, which finds orphans and frozen processes too, then removes shared memory segments and the directory.
+	// sweep kills by working directory, which finds orphans, frozen processes and servers whose directory was moved, and PostgreSQL's tools, which work anywhere, by
+	// what they were called with. Then it removes shared memory segments and the directory.
 	sweep = `
 for again in 1 2 3 4 5 6 7 8 9 10; do
   left=
   for p in /proc/[0-9]*; do
-    case "$(readlink "$p/cwd" 2>/dev/null)" in "$1"/*) kill -9 "${p#/proc/}" 2>/dev/null; left=1;; esac
+    mine=
+    case "$(readlink "$p/cwd" 2>/dev/null)" in "$1"/*) mine=1;; esac
+    read -r name 2>/dev/null <"$p/comm" || name=
+    case "$name" in pg_*) case "$(tr '\000' ' ' 2>/dev/null <"$p/cmdline")" in *"$1"/*) mine=1;; esac;; esac
+    [ -z "$mine" ] || { kill -9 "${p#/proc/}" 2>/dev/null; left=1; }
   done
   [ -n "$left" ] || break
   sleep 0.1
 done
-for f in "$1"/*/*/data/postmaster.pid; do
+for f in "$1"/*/*/data/postmaster.pid "$1"/*/*/data.switchback/*/postmaster.pid; do
   [ -f "$f" ] && ipcrm -m "$(sed -n 7p "$f" | awk '{print $2}')" 2>/dev/null
 done
 rm -rf "$1"
@@ -102,44 +106,4 @@ func startTime(pid int) (string, bool) {
 		return "", false
 	}
 	return f[19], true
-}
-
-// pids finds the processes that work in a directory or below it.
-func pids(dir string) ([]int, error) {
-	all, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
-	var found []int
-	for _, e := range all {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		cwd, err := os.Readlink("/proc/" + e.Name() + "/cwd")
-		if err != nil || cwd != dir && !strings.HasPrefix(cwd, dir+"/") {
-			continue
-		}
-		if _, alive := startTime(pid); alive {
-			found = append(found, pid)
-		}
-	}
-	return found, nil
-}
-
-// kill ends every process that works in a directory or below it, frozen ones too, and returns when none is left.
-func kill(dir string) error {
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		found, err := pids(dir)
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		for _, pid := range found {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // gone already is as good
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("kill: processes %v work in %s and don't end", found, dir)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
 }

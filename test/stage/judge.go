@@ -18,8 +18,9 @@ type Judged struct {
 	Bad []string // what must never be; empty = all is as promised
 }
 
-// Judge audits the last move of a group: never two writers, nothing the new active acknowledged is missing, and nothing lost beyond the operation's report.
-func (s *Stage) Judge(ctx context.Context, group string, fault Instant, log []Write, old map[Row]bool) (Judged, error) {
+// Judge audits the last move of a group: never two writers, nothing the new active acknowledged is missing, and nothing lost beyond the operation's report. Writes from
+// before began belong to earlier moves.
+func (s *Stage) Judge(ctx context.Context, group string, began, fault Instant, log []Write, old map[Row]bool) (Judged, error) {
 	v, err := s.bus.Group(ctx, group)
 	if err != nil {
 		return Judged{}, fmt.Errorf("judge %s: %w", group, err)
@@ -28,7 +29,7 @@ func (s *Stage) Judge(ctx context.Context, group string, fault Instant, log []Wr
 		return Judged{}, fmt.Errorf("judge %s: it was not moved: %s", group, v.Why)
 	}
 	op := v.Record.Op
-	a, err := s.Audit(ctx, Story{Group: group, Old: op.From, New: op.To, Fault: fault}, log, old)
+	a, err := s.Audit(ctx, Story{Group: group, Old: op.From, New: op.To, Begin: began, Fault: fault}, log, old)
 	if err != nil {
 		return Judged{}, err
 	}

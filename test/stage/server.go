@@ -30,14 +30,17 @@ type Server struct {
 	net   *network
 }
 
-// settings are small, but keep what durability rests on.
+// settings are small, but keep what durability rests on. Nothing commits by itself: every transaction in a log is a writer's or the canary's, so that what was lost
+// can be told one by one.
 const settings = `
 shared_buffers = 16MB
 max_connections = 60
 wal_level = replica
 wal_log_hints = on
 wal_keep_size = 128MB
+max_slot_wal_keep_size = 512MB
 max_wal_senders = 10
+autovacuum = off
 fsync = on
 wal_retrieve_retry_interval = 100ms
 dynamic_shared_memory_type = mmap
@@ -45,6 +48,14 @@ log_line_prefix = '%m [%p] '
 `
 
 const hba = "local all all trust\nhost all all all trust\nhost replication all all trust\n"
+
+// roles is whom standbys follow as, with what pg_rewind needs to read a source.
+const roles = `CREATE ROLE replicator REPLICATION LOGIN
+GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO replicator
+GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO replicator
+GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO replicator
+GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO replicator
+`
 
 // makeTemplate makes what every server is a copy of, so that a standby needs no base backup.
 func (s *Stage) makeTemplate() error {
@@ -61,7 +72,7 @@ func (s *Stage) makeTemplate() error {
 		err = errors.Join(appendTo(filepath.Join(s.template, "postgresql.conf"), settings), os.WriteFile(filepath.Join(s.template, "pg_hba.conf"), []byte(hba), 0o600))
 	}
 	if err == nil {
-		err = s.asOwner("CREATE ROLE replicator REPLICATION LOGIN\n", filepath.Join(s.bin, "postgres"), "--single", "-D", s.template, "postgres")
+		err = s.asOwner(roles, filepath.Join(s.bin, "postgres"), "--single", "-D", s.template, "postgres")
 	}
 	if err != nil {
 		return fmt.Errorf("make template of the servers: %w", err)
@@ -134,11 +145,7 @@ func (v *Server) Address() string {
 
 // Start starts it the plain way, around every gate, inside its region, and waits until it answers.
 func (v *Server) Start(ctx context.Context, options ...string) error {
-	log := filepath.Join(v.Socket(), "log")
-	path := filepath.Join(v.bin, "pg_ctl")
-	args := []string{path, "start", "--no-wait", "-D", v.Data, "-l", log, "-o", strings.Join(options, " ")}
-	cmd := &exec.Cmd{Path: path, Args: args, Dir: v.Data, SysProcAttr: v.owner.attr()}
-	err := run(cmd, func(c *exec.Cmd) error { return v.net.start(v.Ref.Region, c) })
+	err := v.Launch(options...)
 	if err == nil {
 		err = until(ctx, 30*time.Second, func(ctx context.Context) error {
 			_, err := v.SQL(ctx, "SELECT 1")
@@ -146,20 +153,41 @@ func (v *Server) Start(ctx context.Context, options ...string) error {
 		})
 	}
 	if err != nil {
-		tail, _ := os.ReadFile(log)
+		tail, _ := os.ReadFile(v.log())
 		return fmt.Errorf("start server %s: %w; its log: %s", v.Ref, err, tail[max(0, len(tail)-2000):])
 	}
 	return nil
 }
 
+// Launch starts it as Start does and waits for nothing: what becomes of it, its log says.
+func (v *Server) Launch(options ...string) error {
+	v.buried()
+	path := filepath.Join(v.bin, "pg_ctl")
+	args := []string{path, "start", "--no-wait", "-D", v.Data, "-l", v.log(), "-o", strings.Join(options, " ")}
+	cmd := &exec.Cmd{Path: path, Args: args, Dir: v.Socket(), SysProcAttr: v.owner.attr()}
+	return run(cmd, func(c *exec.Cmd) error { return v.net.start(v.Ref.Region, c) })
+}
+
+// buried waits a little until init has taken the last, killed postmaster away: not every init is as quick as a host's own, and PostgreSQL takes a zombie for a
+// server that runs.
+func (v *Server) buried() {
+	b, _ := os.ReadFile(filepath.Join(v.Data, "postmaster.pid")) // none, nobody to bury
+	pid, _, _ := strings.Cut(string(b), "\n")
+	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		stat, err := os.ReadFile("/proc/" + pid + "/stat")
+		if pid == "" || err != nil || !bytes.Contains(stat, []byte(") Z ")) {
+			return
+		}
+	}
+}
+
+func (v *Server) log() string { return filepath.Join(v.Socket(), "log") }
+
 // Control runs pg_ctl with its data directory.
 func (v *Server) Control(args ...string) error {
 	path := filepath.Join(v.bin, "pg_ctl")
-	return run(&exec.Cmd{Path: path, Args: append([]string{path, "-D", v.Data}, args...), Dir: v.Data, SysProcAttr: v.owner.attr()}, (*exec.Cmd).Start)
+	return run(&exec.Cmd{Path: path, Args: append([]string{path, "-D", v.Data}, args...), Dir: v.Socket(), SysProcAttr: v.owner.attr()}, (*exec.Cmd).Start)
 }
-
-// Kill ends every process of it by SIGKILL and leaves the files alone.
-func (v *Server) Kill() error { return kill(v.Data) }
 
 // dsn connects the superuser over the unix socket.
 func (v *Server) dsn() string {
@@ -194,14 +222,18 @@ func (v *Server) SQL(ctx context.Context, sql string) ([][]string, error) {
 func until(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	var last error
 	for {
 		err := f(ctx)
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil { // what the end of the time cut short says nothing
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("after %v: %w", limit, err)
+			return fmt.Errorf("after %v: %w", limit, last)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

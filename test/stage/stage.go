@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,58 +16,14 @@ import (
 	"github.com/switchback-dr/switchback/events"
 )
 
-// The regions: home of most groups, their recovery, and the witness that holds no data.
-const (
-	West    = "eu-west-1"
-	Central = "eu-central-1"
-	North   = "eu-north-1"
-)
-
-// Regions lists them in the order of their addresses.
-var Regions = []string{West, Central, North}
-
-// Group is one pair of servers.
-type Group struct {
-	Name string
-	Home string      // region of its primary: West or Central; the recovery cluster is in the other
-	Mode events.Mode // empty = auto
-}
-
-// Primary is the cluster at home.
-func (g Group) Primary() events.Ref { return events.Ref{Region: g.Home, Cluster: g.Name + "-a"} }
-
-// Recovery is the cluster in the other data region.
-func (g Group) Recovery() events.Ref {
-	if g.Home == West {
-		return events.Ref{Region: Central, Cluster: g.Name + "-b"}
-	}
-	return events.Ref{Region: West, Cluster: g.Name + "-b"}
-}
-
-// Groups makes n groups: orders, billing, search, then g04 and so on. Every fourth one is at home in Central.
-func Groups(n int) []Group {
-	names := []string{"orders", "billing", "search"}
-	var out []Group
-	for i := range n {
-		g := Group{Name: fmt.Sprintf("g%02d", i+1), Home: West}
-		if i < len(names) {
-			g.Name = names[i]
-		}
-		if i%4 == 3 {
-			g.Home = Central
-		}
-		out = append(out, g)
-	}
-	return out
-}
-
 // Options say what to build.
 type Options struct {
-	Binary string  // the program; see Build to make it
-	Groups []Group // at least one
-	Shared bool    // make no namespaces even where that is possible
-	Bare   bool    // servers and network only: none of our processes
-	Keep   string  // directory to copy the logs to when it is closed; empty = they go with the stage
+	Binary string        // the program; see Build to make it
+	Groups []Group       // at least one
+	Shared bool          // make no namespaces even where that is possible
+	Bare   bool          // servers and network only: none of our processes
+	Keep   string        // directory to copy the logs to when it is closed; empty = they go with the stage
+	Every  time.Duration // how often each writer writes; 0 = Every
 }
 
 // Stage is a running fleet. Its methods may be called from one goroutine; writers and followers run beside it.
@@ -127,15 +81,17 @@ func (s *Stage) raise() error {
 		return err
 	}
 	for i, g := range s.options.Groups {
-		p, err := s.makeServer(g.Primary(), 5432+i, nil)
-		if err != nil {
-			return err
+		var primary *Server
+		for _, ref := range g.Clusters() {
+			v, err := s.makeServer(ref, 5432+i, primary)
+			if err != nil {
+				return err
+			}
+			if primary == nil {
+				primary = v
+			}
+			s.servers = append(s.servers, v)
 		}
-		r, err := s.makeServer(g.Recovery(), 5432+i, p)
-		if err != nil {
-			return err
-		}
-		s.servers = append(s.servers, p, r)
 	}
 	if err := s.startServers(); err != nil {
 		return err
@@ -152,28 +108,34 @@ func (s *Stage) raise() error {
 func (s *Stage) startServers() error {
 	var all errgroup.Group
 	all.SetLimit(4)
-	for i := 0; i < len(s.servers); i += 2 {
-		p, r := s.servers[i], s.servers[i+1]
-		all.Go(func() error {
-			if err := p.Start(s.ctx); err != nil {
-				return err
-			}
-			if _, err := p.SQL(s.ctx, tables); err != nil {
-				return fmt.Errorf("make tables of %s: %w", p.Ref, err)
-			}
-			if err := r.Start(s.ctx); err != nil {
-				return err
-			}
-			return until(s.ctx, 30*time.Second, func(ctx context.Context) error {
-				rows, err := p.SQL(ctx, "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'")
-				if err == nil && len(rows) == 0 {
-					err = fmt.Errorf("%s does not stream from %s", r.Ref, p.Ref)
-				}
-				return err
-			})
-		})
+	for _, g := range s.options.Groups {
+		all.Go(func() error { return s.startGroup(g) })
 	}
 	return all.Wait()
+}
+
+// startGroup starts a group's servers and returns when all the others stream from the primary.
+func (s *Stage) startGroup(g Group) error {
+	p := s.Server(g.Primary())
+	if err := p.Start(s.ctx); err != nil {
+		return err
+	}
+	if _, err := p.SQL(s.ctx, tables); err != nil {
+		return fmt.Errorf("make tables of %s: %w", p.Ref, err)
+	}
+	others := g.Clusters()[1:]
+	for _, ref := range others {
+		if err := s.Server(ref).Start(s.ctx); err != nil {
+			return err
+		}
+	}
+	return until(s.ctx, 30*time.Second, func(ctx context.Context) error {
+		rows, err := p.SQL(ctx, "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'")
+		if err == nil && len(rows) < len(others) {
+			err = fmt.Errorf("%d of %d stream from %s", len(rows), len(others), p.Ref)
+		}
+		return err
+	})
 }
 
 // runFleet starts the processes, the hub and the witness first, applies the fleet file and waits until the fleet is at rest: every group under care and
@@ -207,63 +169,6 @@ func (s *Stage) startAll(which func(*process) bool) error {
 		}
 	}
 	return nil
-}
-
-// WaitLeader waits until the controller of a region leads and its hub server leads every replicated stream: then the loss of another region costs no election.
-func (s *Stage) WaitLeader(region string, limit time.Duration) error {
-	return until(s.ctx, limit, func(ctx context.Context) error {
-		st, err := s.bus.Status(ctx)
-		if err == nil && st.Leader != region+"/c1" {
-			err = fmt.Errorf("%s leads, want %s/c1", st.Leader, region)
-		}
-		if err == nil {
-			for _, stream := range events.Streams() {
-				at, look := s.bus.StreamLeader(ctx, stream.Name)
-				if look == nil && at != region {
-					look = fmt.Errorf("stream %s is led from %s, want %s", stream.Name, at, region)
-				}
-				err = errors.Join(err, look)
-			}
-		}
-		return err
-	})
-}
-
-// WaitProtected waits until every group is under care, its passive is fit to be promoted and it is settled.
-func (s *Stage) WaitProtected(limit time.Duration) error {
-	return until(s.ctx, limit, func(ctx context.Context) error {
-		views, err := s.bus.Groups(ctx)
-		if err != nil {
-			return err
-		}
-		var missing []string
-		for _, g := range s.options.Groups {
-			i := slices.IndexFunc(views, func(v GroupView) bool { return v.Group == g.Name })
-			if i < 0 || !views[i].ready() {
-				why := "nobody knows it"
-				if i >= 0 {
-					why = views[i].Rule + ": " + views[i].Why
-				}
-				missing = append(missing, g.Name+" ("+why+")")
-			}
-		}
-		if len(missing) > 0 {
-			return fmt.Errorf("not under care and protected: %s", strings.Join(missing, ", "))
-		}
-		return nil
-	})
-}
-
-// WaitWhole waits until somebody leads and every stream has all of its servers, whoever leads them.
-func (s *Stage) WaitWhole(limit time.Duration) error {
-	return until(s.ctx, limit, func(ctx context.Context) error {
-		_, err := s.bus.Status(ctx)
-		for _, stream := range events.Streams() {
-			_, look := s.bus.StreamLeader(ctx, stream.Name)
-			err = errors.Join(err, look)
-		}
-		return err
-	})
 }
 
 func (s *Stage) dir(region string) string { return filepath.Join(s.home.dir, region) }
@@ -304,25 +209,4 @@ func (s *Stage) Close() error {
 		s.net.close()
 	}
 	return err
-}
-
-// keepLogs copies the logs of our processes and of the servers to where the caller wants them.
-func (s *Stage) keepLogs() error {
-	if err := os.MkdirAll(s.options.Keep, 0o755); err != nil {
-		return fmt.Errorf("keep logs: %w", err)
-	}
-	for _, pattern := range []string{"log/*", "*/*/log", "*/*/data/switchback.log", "*/*.yaml", "fleet.yaml", "writes"} {
-		found, _ := filepath.Glob(filepath.Join(s.home.dir, pattern)) // the only error is a bad pattern
-		for _, from := range found {
-			name, _ := filepath.Rel(s.home.dir, from)
-			b, err := os.ReadFile(from)
-			if err == nil {
-				err = os.WriteFile(filepath.Join(s.options.Keep, strings.ReplaceAll(name, "/", "-")), b, 0o644)
-			}
-			if err != nil {
-				return fmt.Errorf("keep logs: %w", err)
-			}
-		}
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +23,11 @@ import (
 // tables is what every group's database holds.
 const tables = `CREATE TABLE writes (writer text, n bigint, sent bigint, value text, PRIMARY KEY (writer, n))`
 
-// Every is how often each writer writes.
+// Every is how often each writer writes, unless the stage says otherwise.
 const Every = 40 * time.Millisecond
+
+// OutsideWriter names the writer outside every region; the others are named by theirs.
+const OutsideWriter = "outside"
 
 // outsideLimit is how long a client outside waits for an answer before it takes its server for lost.
 const outsideLimit = time.Second
@@ -49,11 +53,13 @@ type Write struct {
 	Sent   Instant
 	Acked  Instant // 0: no answer, so nobody knows
 	Server events.Ref
+	XID    uint64 // of its transaction, on that server and timeline; 0 = it never said
 }
 
-// Writers write to every group all the time: one in each data region through the local socket of its server there, whether or not that is the active,
+// Writers write to every group all the time: one in each of its regions through the local socket of its server there, whether or not that is the active,
 // and one outside, over TCP, that looks for the writable server as libpq clients do.
 type Writers struct {
+	every  time.Duration
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	disk   *os.File
@@ -63,20 +69,23 @@ type Writers struct {
 	file *bufio.Writer
 }
 
-// StartWriters starts them. What they did is also written to the file writes in the stage's directory: group, writer, n, sent, acked, server.
+// StartWriters starts them. What they did is also written to the file writes in the stage's directory: group, writer, n, sent, acked, server,
+// transaction.
 func (s *Stage) StartWriters() (*Writers, error) {
 	f, err := os.Create(filepath.Join(s.home.dir, "writes"))
 	if err != nil {
 		return nil, fmt.Errorf("start writers: %w", err)
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
-	w := &Writers{cancel: cancel, disk: f, file: bufio.NewWriter(f)}
+	w := &Writers{every: cmp.Or(s.options.Every, Every), cancel: cancel, disk: f, file: bufio.NewWriter(f)}
 	for _, g := range s.options.Groups {
-		both := []*Server{s.Server(g.Primary()), s.Server(g.Recovery())}
-		for _, v := range both {
-			w.work.Go(func() { w.write(ctx, &inside{v}, g.Name, v.Ref.Region) })
+		var all []*Server
+		for _, ref := range g.Clusters() {
+			v := s.Server(ref)
+			all = append(all, v)
+			w.work.Go(func() { w.write(ctx, &inside{v}, g.Name, ref.Region) })
 		}
-		w.work.Go(func() { w.write(ctx, &outside{s.net, both}, g.Name, "outside") })
+		w.work.Go(func() { w.write(ctx, &outside{s.net, all}, g.Name, OutsideWriter) })
 	}
 	return w, nil
 }
@@ -107,7 +116,7 @@ func (w *Writers) note(x Write) {
 	defer w.mu.Unlock()
 	w.log = append(w.log, x)
 	if w.disk != nil {
-		fmt.Fprintln(w.file, x.Group, x.Writer, x.N, x.Sent, x.Acked, x.Server)
+		fmt.Fprintln(w.file, x.Group, x.Writer, x.N, x.Sent, x.Acked, x.Server, x.XID)
 	}
 }
 
@@ -117,11 +126,11 @@ type way interface {
 	limit() time.Duration // for one write; 0 = patient
 }
 
-// write sends a row every 40 ms until ctx ends, one at a time: an answer that takes longer delays the next row.
+// write sends a row at every tick until ctx ends, one at a time: an answer that takes longer delays the next row.
 func (w *Writers) write(ctx context.Context, by way, group, writer string) {
 	var conn *pgconn.PgConn
 	var at events.Ref
-	tick := time.NewTicker(Every)
+	tick := time.NewTicker(w.every)
 	defer tick.Stop()
 	for n := int64(1); ; n++ {
 		select {
@@ -141,14 +150,20 @@ func (w *Writers) write(ctx context.Context, by way, group, writer string) {
 		}
 		x := Write{Group: group, Writer: writer, N: n, Server: at}
 		err := w.send(ctx, conn, by.limit(), &x)
-		if _, refused := errors.AsType[*pgconn.PgError](err); !refused {
+		if !refused(err) {
 			w.note(x) // acknowledged, or nobody knows
 		}
-		if err != nil && (conn.IsClosed() || writer == "outside") {
+		if err != nil && (conn.IsClosed() || writer == OutsideWriter) {
 			hangUp(conn)
 			conn = nil
 		}
 	}
+}
+
+// refused says that the server took a statement and did not do it. Its last words before it ends the session say no such thing: they may follow a commit.
+func refused(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.SeverityUnlocalized == "ERROR"
 }
 
 // send sends one row and waits for ReadyForQuery.
@@ -159,10 +174,13 @@ func (w *Writers) send(ctx context.Context, conn *pgconn.PgConn, limit time.Dura
 		defer cancel()
 	}
 	x.Sent = Clock()
-	sql := fmt.Sprintf("INSERT INTO writes VALUES ('%s', %d, %d, '%s %s %d')", x.Writer, x.N, x.Sent, x.Group, x.Writer, x.N)
-	_, err := conn.Exec(ctx, sql).ReadAll() // returns at ReadyForQuery
+	sql := fmt.Sprintf("INSERT INTO writes VALUES ('%s', %d, %d, '%s %s %d') RETURNING pg_current_xact_id()", x.Writer, x.N, x.Sent, x.Group, x.Writer, x.N)
+	results, err := conn.Exec(ctx, sql).ReadAll() // returns at ReadyForQuery
 	if err == nil {
 		x.Acked = Clock()
+	}
+	if len(results) == 1 && len(results[0].Rows) == 1 { // may have come although no answer followed
+		x.XID, _ = strconv.ParseUint(string(results[0].Rows[0][0]), 10, 64) // xid8 is nothing else
 	}
 	return err
 }
@@ -184,7 +202,7 @@ func (i *inside) connect(ctx context.Context) (*pgconn.PgConn, events.Ref, error
 	return c, i.server.Ref, err
 }
 
-// outside is an application that knows both servers and asks each whether it is writable.
+// outside is an application that knows all servers and asks each whether it is writable.
 type outside struct {
 	net     *network
 	servers []*Server
@@ -215,5 +233,5 @@ func (o *outside) connect(ctx context.Context) (*pgconn.PgConn, events.Ref, erro
 		}
 	}
 	hangUp(c)
-	return nil, events.Ref{}, fmt.Errorf("connected to %s, which is neither", host)
+	return nil, events.Ref{}, fmt.Errorf("connected to %s, which is none of them", host)
 }

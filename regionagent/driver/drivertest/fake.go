@@ -45,6 +45,12 @@ type Fake struct {
 	cut      bool
 	mark     string
 	acks     int
+	writes   []events.LSN // where each write in its log ends, its own and its upstreams'
+
+	restored    map[string]events.Result // by step
+	broken      bool                     // a restore was interrupted in the middle: only another makes it whole
+	interrupted bool                     // the next restore will be
+	released    bool                     // nothing of ours is in it
 }
 
 // The toy's log: where it begins, how long a write and a shutdown checkpoint are.
@@ -94,6 +100,7 @@ func (f *Fake) Write(context.Context) error {
 	}
 	f.lsn += toyWrite
 	f.acks++
+	f.writes = append(f.writes, f.lsn)
 	f.push()
 	return nil
 }
@@ -113,6 +120,9 @@ func (f *Fake) Thaw() error { return f.set(func() { f.frozen = false }) }
 
 // Kill puts the signal file in place, then ends every process, as the guard does.
 func (f *Fake) Kill() error { return f.set(func() { f.signal = true; f.crash() }) }
+
+// Interrupt has the next restore end in the middle, as when its agent is killed.
+func (f *Fake) Interrupt() error { return f.set(func() { f.interrupted = true }) }
 
 // Crash ends every process and leaves the files as they are.
 func (f *Fake) Crash() error { return f.set(f.crash) }
@@ -183,10 +193,16 @@ func (f *Fake) pull() bool {
 		if up.server == events.ServerRecovery {
 			up.pull()
 		}
-		f.timeline, f.lsn, f.history = up.timeline, up.lsn, append([]fork(nil), up.history...)
+		f.take(up)
 		return true
 	}
 	return false
+}
+
+// take makes its log the other's.
+func (f *Fake) take(up *Fake) {
+	f.timeline, f.lsn, f.history = up.timeline, up.lsn, append([]fork(nil), up.history...)
+	f.writes = up.writes[:len(up.writes):len(up.writes)] // whoever writes next gets a list of its own
 }
 
 // continues reports whether a log that ends at (timeline, at) is the beginning of this one.

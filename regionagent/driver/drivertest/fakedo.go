@@ -26,13 +26,17 @@ func (f *Fake) act(ctx context.Context, a driver.Action) events.Result {
 		return f.stop()
 	case driver.Cut:
 		return f.cutOff()
+	case driver.Restore:
+		return f.restore(a)
+	case driver.Release:
+		return f.release()
 	case driver.Follow:
 		return f.follow(a.Source)
 	case driver.Checkpoint:
 		return f.checkpoint()
 	case driver.Mark:
 		was := f.mark
-		f.mark = a.Group
+		f.mark, f.released = a.Group, false
 		return done(was == a.Group)
 	}
 	return refused("verb %q: a toy knows none such", a.Verb)
@@ -47,6 +51,9 @@ func done(already bool) events.Result {
 
 func (f *Fake) start() events.Result {
 	already := f.server == events.ServerWritable
+	if f.broken {
+		return refused("a restore was interrupted: its data is no server's")
+	}
 	if !already && !f.writer {
 		return refused("its log was last written by somebody else (timeline %d)", f.timeline)
 	}
@@ -59,6 +66,9 @@ func (f *Fake) start() events.Result {
 func (f *Fake) startStandby(source string) events.Result {
 	if f.server == events.ServerWritable {
 		return refused("writable: stop it first")
+	}
+	if f.broken {
+		return refused("a restore was interrupted: its data is no server's")
 	}
 	already := f.server == events.ServerRecovery && (source == "" || source == f.source && !f.cut)
 	f.server, f.signal = events.ServerRecovery, true
@@ -107,6 +117,7 @@ func (f *Fake) cutOff() events.Result {
 		return refused("%s: only a standby has a receiver to cut", f.server)
 	}
 	r := done(f.cut)
+	f.pull() // what still arrives
 	f.cut = true
 	r.LSN, r.Replayed = f.lsn, f.lsn
 	return r

@@ -44,6 +44,13 @@ func Run(t *testing.T, env Env) {
 		{"switchover there", (*suite).switchover},
 		{"a promoted server comes up read-only", (*suite).promotedBoots},
 		{"a cut stands still until followed", (*suite).cut},
+		{"a cut waits for what still arrives", (*suite).cutUntil},
+		{"a killed active comes home", (*suite).restoreKilled},
+		{"a stopped active comes home with all it has", (*suite).restoreStopped},
+		{"a restore of a passive changes nothing", (*suite).restorePassive},
+		{"a copy", (*suite).restoreCopy},
+		{"restored, then promoted, and home again", (*suite).thereAndBack},
+		{"release", (*suite).release},
 		{"mark", (*suite).mark},
 		{"refusals change nothing", (*suite).refusals},
 		{"an ended context", (*suite).ended},
@@ -98,7 +105,9 @@ func (s *suite) untilServer(x Subject, want events.Server) events.ClusterHealth 
 
 func (s *suite) do(x Subject, a driver.Action, want ...events.Outcome) events.Result {
 	s.Helper()
-	a.Step = "step/" + string(a.Verb)
+	if a.Step == "" {
+		a.Step = "step/" + string(a.Verb)
+	}
 	if a.Limit == 0 {
 		a.Limit = s.env.Settle
 	}

@@ -7,10 +7,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// canaryPrefix is that of a message in each transaction of ours: a count of lost commits tells them from the clients'.
+const canaryPrefix = "switchback"
+
 // The canary is one row per cluster in a schema of our own, made on first use; its counter says how many canaries were acknowledged or in doubt.
 const (
-	canaryWrite = `INSERT INTO switchback.canary AS c (cluster, n, at) VALUES ($1, 1, now()) ON CONFLICT (cluster) DO UPDATE SET n = c.n + 1, at = now()`
-	canaryTable = `CREATE SCHEMA IF NOT EXISTS switchback;
+	canaryWrite = `INSERT INTO switchback.canary AS c (cluster, n, at) SELECT $1, 1, now() FROM pg_logical_emit_message(true, '` + canaryPrefix + `', 'canary')
+ON CONFLICT (cluster) DO UPDATE SET n = c.n + 1, at = now()`
+	canaryTable = `SELECT pg_logical_emit_message(true, '` + canaryPrefix + `', 'canary'); CREATE SCHEMA IF NOT EXISTS switchback;
 CREATE TABLE IF NOT EXISTS switchback.canary (cluster text PRIMARY KEY, n bigint NOT NULL, at timestamptz NOT NULL) WITH (fillfactor = 50)`
 )
 

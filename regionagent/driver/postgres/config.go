@@ -20,13 +20,14 @@ import (
 type Config struct {
 	Cluster events.Ref `yaml:"-"` // whom it serves; its cluster name is the application_name of its replication link
 
-	Unit        string      `yaml:"unit"`        // systemd unit that runs it; Debian's postgresql@15-main also tells data, user and bin
-	Data        string      `yaml:"data"`        // data directory, absolute; default from a Debian unit
-	Bin         string      `yaml:"bin"`         // directory of pg_ctl and postgres; default by the version of the data directory
-	User        string      `yaml:"user"`        // OS user that owns the server; default the owner of Data
-	DSNFile     string      `yaml:"dsn_file"`    // connection string of a superuser; default the local socket as User, by peer authentication
-	Advertise   string      `yaml:"advertise"`   // host:port where clients and peers reach it; default the host's name and the server's port
-	Replication Replication `yaml:"replication"` // how it connects to an upstream
+	Unit        string      `yaml:"unit"`         // systemd unit that runs it; Debian's postgresql@15-main also tells data, user and bin
+	Data        string      `yaml:"data"`         // data directory, absolute; default from a Debian unit
+	Bin         string      `yaml:"bin"`          // directory of pg_ctl and postgres; default by the version of the data directory
+	User        string      `yaml:"user"`         // OS user that owns the server; default the owner of Data
+	DSNFile     string      `yaml:"dsn_file"`     // connection string of a superuser; default the local socket as User, by peer authentication
+	Advertise   string      `yaml:"advertise"`    // host:port where clients and peers reach it; default the host's name and the server's port
+	Replication Replication `yaml:"replication"`  // how it connects to an upstream
+	RebuildRate int64       `yaml:"rebuild_rate"` // bytes per second that a copy may take from its source; 0 = unlimited, else 32 kB to 1 GB
 
 	Metrics *Metrics `yaml:"-"` // shared by an agent's drivers; nil = not counted
 }
@@ -85,6 +86,9 @@ func (c Config) Validate() error {
 	if s := c.Replication.Slot; s != "" && !slotName.MatchString(s) {
 		bad = append(bad, wrong("replication.slot", s, "1 to 63 of a-z, 0-9 and _"))
 	}
+	if r := c.RebuildRate; r != 0 && (r < minRate || r > maxRate) {
+		bad = append(bad, wrong("rebuild_rate", strconv.FormatInt(r, 10), "0 (unlimited), or %d to %d bytes per second, which is what pg_basebackup can keep to", int64(minRate), int64(maxRate)))
+	}
 	for field, s := range map[string]string{"replication.user": c.Replication.User, "replication.options": c.Replication.Options} {
 		if strings.ContainsAny(s, "'\n\\") {
 			bad = append(bad, wrong(field, s, "no quotes, backslashes or line ends"))
@@ -92,6 +96,12 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(bad...)
 }
+
+// What pg_basebackup can keep to, in bytes per second.
+const (
+	minRate = 32e3
+	maxRate = 1 << 30
+)
 
 func checkHostPort(s string) error {
 	host, port, err := net.SplitHostPort(s)
@@ -116,16 +126,8 @@ func (c Config) complete() (Config, error) {
 	}
 	c.Data = filepath.Clean(c.Data)
 	if c.User == "" {
-		info, err := os.Stat(c.Data)
-		if err != nil {
-			return c, wrong("user", "", "the OS user that owns the server, as its data directory can't be looked at (%v)", err)
-		}
-		u, err := user.LookupId(strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Uid)))
-		if err != nil {
-			return c, fmt.Errorf("%w: look up owner of %s: %w", ErrConfig, c.Data, err)
-		}
-		if c.User = u.Username; c.User == "root" {
-			return c, wrong("user", c.User, "a data directory that is not root's: %s", c.Data)
+		if err := c.findUser(); err != nil {
+			return c, err
 		}
 	}
 	if c.Bin == "" {
@@ -152,7 +154,7 @@ func (c *Config) fromDebian() error {
 	for line := range strings.Lines(string(out)) {
 		if f := strings.Fields(line); len(f) >= 6 && f[0] == m[1] && f[1] == m[2] {
 			c.Data = f[5]
-			if c.User == "" {
+			if _, err := user.Lookup(f[4]); err == nil && c.User == "" { // <unknown> while there is no data
 				c.User = f[4]
 			}
 			return nil
@@ -161,18 +163,53 @@ func (c *Config) fromDebian() error {
 	return wrong("unit", c.Unit, "a cluster that pg_lsclusters shows")
 }
 
-// findBin looks where Debian's and the PGDG's packages install each major version.
-func (c *Config) findBin() error {
-	b, err := os.ReadFile(filepath.Join(c.Data, "PG_VERSION"))
-	major := strings.TrimSpace(string(b))
-	if err != nil || !majorOnly.MatchString(major) {
-		return wrong("bin", "", "the directory of pg_ctl, as %s/PG_VERSION can't tell (%v)", c.Data, err)
+// put is where the data may be: in its place, or beside it in the middle of a restore.
+func (c *Config) put() []string { return []string{c.Data, c.Data + ".switchback/" + oldDir} }
+
+// findUser looks at who owns the data. Where there is none yet, it is the user that packages make.
+func (c *Config) findUser() error {
+	for _, dir := range c.put() {
+		info, err := os.Stat(dir)
+		if err != nil {
+			continue
+		}
+		u, err := user.LookupId(strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Uid)))
+		if err != nil {
+			return fmt.Errorf("%w: look up owner of %s: %w", ErrConfig, dir, err)
+		}
+		if c.User = u.Username; c.User == "root" {
+			return wrong("user", c.User, "a data directory that is not root's: %s", dir)
+		}
+		return nil
 	}
-	for _, dir := range []string{"/usr/lib/postgresql/" + major + "/bin", "/usr/pgsql-" + major + "/bin"} {
-		if _, err := os.Stat(filepath.Join(dir, "pg_ctl")); err == nil {
-			c.Bin = dir
-			return nil
+	if _, err := user.Lookup("postgres"); err != nil {
+		return wrong("user", "", "the OS user that is to own the server, as there is no data in %s (%v)", c.Data, err)
+	}
+	c.User = "postgres"
+	return nil
+}
+
+// findBin looks where Debian's and the PGDG's packages install each major version. Where there is no data yet, it is the only one installed.
+func (c *Config) findBin() error {
+	major := "*"
+	for _, dir := range c.put() {
+		b, err := os.ReadFile(filepath.Join(dir, "PG_VERSION"))
+		if v := strings.TrimSpace(string(b)); err == nil && majorOnly.MatchString(v) {
+			major = v
+			break
 		}
 	}
-	return wrong("bin", "", "the directory of pg_ctl: PostgreSQL %s is not where packages install it", major)
+	var found []string
+	for _, pattern := range []string{"/usr/lib/postgresql/" + major + "/bin/pg_ctl", "/usr/pgsql-" + major + "/bin/pg_ctl"} {
+		m, _ := filepath.Glob(pattern) // the only error is a bad pattern
+		found = append(found, m...)
+	}
+	switch {
+	case len(found) == 1:
+		c.Bin = filepath.Dir(found[0])
+		return nil
+	case major == "*":
+		return wrong("bin", "", "the directory of pg_ctl, as %s/PG_VERSION can't tell (installed: %v)", c.Data, found)
+	}
+	return wrong("bin", "", "the directory of pg_ctl: PostgreSQL %s is not where packages install it (found %v)", major, found)
 }

@@ -95,7 +95,7 @@ func TestConformance(t *testing.T) {
 			drivertest.Run(t, drivertest.Env{
 				Settle: 20 * time.Second, ProbeLimit: 2 * time.Second,
 				Pair: func(t *testing.T) (drivertest.Subject, drivertest.Subject) {
-					a, b := lab.Pair(t)
+					a, b := lab.Pair(t, "autovacuum = off") // which commits, too
 					return newSubject(t, a), newSubject(t, b)
 				},
 			})

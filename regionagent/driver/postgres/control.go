@@ -19,6 +19,7 @@ type control struct {
 	minRecovery events.LSN
 	minTimeline uint32
 	block, seg  uint64 // WAL block and segment sizes in bytes
+	nextXID     uint64 // as of that checkpoint
 }
 
 // The control file's states that decide something.
@@ -71,6 +72,12 @@ func parseControl(out string) (control, error) {
 		checkpoint: lsn("Latest checkpoint location"), timeline: uint32(number("Latest checkpoint's TimeLineID", 32)),
 		minRecovery: lsn("Minimum recovery ending location"), minTimeline: uint32(number("Min recovery ending loc's timeline", 32)),
 		block: number("WAL block size", 64), seg: number("Bytes per WAL segment", 64),
+	}
+	epoch, xid, _ := strings.Cut(field["Latest checkpoint's NextXID"], ":")
+	hi, err := strconv.ParseUint(epoch, 10, 32)
+	lo, err2 := strconv.ParseUint(xid, 10, 32)
+	if c.nextXID = hi<<32 | lo; first == nil && (err != nil || err2 != nil) {
+		first = fmt.Errorf("read pg_controldata: NextXID is %q: want epoch:xid", field["Latest checkpoint's NextXID"])
 	}
 	if first == nil && (c.state == "" || c.block == 0 || c.seg < c.block) {
 		first = fmt.Errorf("read pg_controldata: no state or sizes in its answer")

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -12,11 +13,17 @@ import (
 )
 
 // cut ends the WAL receiver for good: no upstream, no archive, also after a restart. It answers once the receiver is gone and all that was
-// received is replayed, with both positions; from then on the LSN stands.
-func (d *Driver) cut(ctx context.Context) events.Result {
+// received is replayed, with both positions; from then on the LSN stands. Up to `until` it first waits for what still arrives: what the receiver has
+// not taken off its socket when it is told to end is lost (facts: a peer's planned switchovers).
+func (d *Driver) cut(ctx context.Context, until events.LSN) events.Result {
 	h := d.rested(ctx)
 	if r := must(h, events.ServerRecovery); r != nil {
 		return *r
+	}
+	if until > h.Replayed {
+		if err := d.work.use(ctx, func(c *pgx.Conn) error { return arrive(ctx, c, until) }); err != nil {
+			return unknown("nothing was cut: wait for %v: %v", until, err)
+		}
 	}
 	u, there := d.upstream()
 	already := there && u.cut
@@ -41,6 +48,34 @@ func (d *Driver) cut(ctx context.Context) events.Result {
 		return unknown("cut: the settings are in place, but it does not stand still yet: %v", err)
 	}
 	return r
+}
+
+const arriveQuery = `SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text, pg_last_wal_replay_lsn()::text,
+ EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')`
+
+// arrive waits until a position is replayed, for as long as its log still comes, and for three quarters of the time there is: the cut needs the rest.
+// That it did not come is no error: the answer of the cut says where it stands.
+func arrive(ctx context.Context, c *pgx.Conn, until events.LSN) error {
+	wait := ctx
+	if deadline, ok := ctx.Deadline(); ok {
+		short, cancel := context.WithTimeout(ctx, time.Until(deadline)*3/4)
+		defer cancel()
+		wait = short
+	}
+	err := poll(wait, fast, func() (bool, error) {
+		var rec, rep string
+		var streams bool
+		if err := c.QueryRow(ctx, arriveQuery).Scan(&rec, &rep, &streams); err != nil {
+			return false, err
+		}
+		received, err := events.ParseLSN(rec)
+		replayed, err2 := events.ParseLSN(rep)
+		return replayed >= until || !streams && received < until, errors.Join(err, err2)
+	})
+	if wait.Err() != nil && ctx.Err() == nil {
+		return nil
+	}
+	return err
 }
 
 // effective waits until no row is left of a query for settings that are not yet as our files have them. Some that stays after the reload has
@@ -124,6 +159,15 @@ func (d *Driver) drain(ctx context.Context, c *pgx.Conn, timeline uint32) (recei
 	return received, replayed, err
 }
 
+// at is a source as it is to be followed: by our slot if it has one for us.
+func (d *Driver) at(ctx context.Context, source string) upstream {
+	slot, ok := d.slotAt(ctx, source)
+	if old, _ := d.upstream(); !ok && old.source == source {
+		slot = old.slot
+	}
+	return upstream{source: source, slot: slot}
+}
+
 // follow undoes a cut, or follows another source; an empty source is the one it had. Whether it streams is for the probe to say.
 func (d *Driver) follow(ctx context.Context, source string) events.Result {
 	h := d.rested(ctx)
@@ -140,7 +184,7 @@ func (d *Driver) follow(ctx context.Context, source string) events.Result {
 	if u.source == "" {
 		return refused("no source given, and none is known that it followed before")
 	}
-	u.cut = false
+	u = d.at(ctx, u.source)
 	already := true
 	if old, there := d.upstream(); !there || old != u {
 		already = false
@@ -154,7 +198,8 @@ func (d *Driver) follow(ctx context.Context, source string) events.Result {
 	if err := d.reload(ctx, upstreamSettings); err != nil {
 		return unknown("follow: %v", err)
 	}
-	if r := d.effective(ctx, "SELECT 'primary_conninfo = ' || setting FROM pg_settings WHERE name = 'primary_conninfo' AND setting <> $1", d.conninfo(u.source)); r != nil {
+	if r := d.effective(ctx, `SELECT name || ' = ' || setting FROM pg_settings WHERE name = 'primary_conninfo' AND setting <> $1 OR name = 'primary_slot_name' AND setting <> $2`,
+		d.conninfo(u.source), d.slotName(u)); r != nil {
 		return *r
 	}
 	return done(already)

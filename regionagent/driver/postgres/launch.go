@@ -113,8 +113,10 @@ func fileSize(path string) int64 {
 }
 
 // logTail is the end of what the server printed since an offset, for whoever asks why it did not start.
-func (d *Driver) logTail(from int64) string {
-	b, err := d.read(d.path(logFile))
+func (d *Driver) logTail(from int64) string { return d.tail(d.path(logFile), from) }
+
+func (d *Driver) tail(path string, from int64) string {
+	b, err := d.read(path)
 	if err != nil || int64(len(b)) <= from {
 		return "its log has the reason"
 	}

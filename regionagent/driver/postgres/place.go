@@ -42,7 +42,9 @@ func (p place) address() string {
 func (d *Driver) where(ctx context.Context) (place, error) {
 	if f, err := readPIDFile(d.cfg.Data); err == nil && f.port > 0 && (f.socket != "" || f.listen != "") {
 		p := place{f.port, f.socket, f.listen}
-		d.lastPlace.Store(&p)
+		if f.socket != d.private() { // nobody's place but for a while
+			d.lastPlace.Store(&p)
+		}
 		return p, nil
 	}
 	if p := d.lastPlace.Load(); p != nil {
@@ -68,6 +70,15 @@ func (d *Driver) where(ctx context.Context) (place, error) {
 	}
 	d.lastPlace.Store(&p)
 	return p, nil
+}
+
+// advertised is the place that the agent's configuration gives, none if it does not.
+func (d *Driver) advertised() (p place) {
+	if host, port, err := net.SplitHostPort(d.cfg.Advertise); err == nil {
+		p.listen = host
+		p.port, _ = strconv.Atoi(port) // Validate has passed it
+	}
+	return p
 }
 
 // setting asks the configuration files, as the server would read them.
@@ -99,6 +110,9 @@ func (d *Driver) configFile() (string, error) {
 // closed reports whether nobody listens where the server would. The answer of a live but silent host is "not closed".
 func (d *Driver) closed(ctx context.Context) (bool, error) {
 	p, err := d.where(ctx)
+	if err != nil && d.empty() { // and no settings to ask
+		p, err = d.advertised(), nil
+	}
 	if err != nil {
 		return false, err
 	}

@@ -29,6 +29,11 @@ type Driver struct {
 	doing       chan struct{} // a token of one
 	lag         lagClock
 	lastPlace   atomic.Pointer[place]
+	progress    progress
+
+	lookedForSlot time.Time // by the holder of doing
+	saidUnbounded atomic.Bool
+	reached       func(point string) // tests
 }
 
 var _ driver.Driver = (*Driver)(nil)
@@ -88,12 +93,15 @@ const ActionLimit = time.Minute
 // Do implements driver.Driver.
 func (d *Driver) Do(ctx context.Context, a driver.Action) events.Result {
 	began := time.Now()
-	limit := a.Limit
-	if limit <= 0 {
-		limit = ActionLimit
+	if a.Verb != driver.Restore { // which takes as long as it takes
+		limit := a.Limit
+		if limit <= 0 {
+			limit = ActionLimit
+		}
+		short, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		ctx = short
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	r := d.do(ctx, a)
 	r.Step, r.Took = a.Step, time.Since(began)
 	d.metrics.did(d.cfg.Cluster.Region, a.Verb, r)
@@ -121,13 +129,17 @@ func (d *Driver) do(ctx context.Context, a driver.Action) events.Result {
 	case driver.Stop:
 		return d.stop(ctx)
 	case driver.Cut:
-		return d.cut(ctx)
+		return d.cut(ctx, a.Until)
 	case driver.Follow:
 		return d.follow(ctx, a.Source)
 	case driver.Checkpoint:
 		return d.checkpoint(ctx)
 	case driver.Mark:
 		return d.mark(a.Group)
+	case driver.Restore:
+		return d.restore(ctx, a)
+	case driver.Release:
+		return d.release(ctx)
 	}
 	return refused("verb %q: a PostgreSQL server knows none such", a.Verb)
 }

@@ -23,6 +23,8 @@ type facts struct {
 	receiver, upstream string     // status of the WAL receiver ("" = none) and whom it is connected to
 	conninfo           string
 	end                events.LSN // where the upstream said its log ends
+	backups            int        // base backups that are taken of it
+	paused             bool
 	heard              time.Duration
 }
 
@@ -34,14 +36,15 @@ const factsQuery = `SELECT r, (SELECT system_identifier::text FROM pg_control_sy
  coalesce((CASE WHEN r THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_lsn() END)::text, ''),
  coalesce((CASE WHEN r THEN pg_last_wal_replay_lsn() END)::text, ''),
  coalesce(w.status, ''), coalesce(w.sender_host, ''), coalesce(w.sender_port, 0), current_setting('primary_conninfo'), coalesce(w.latest_end_lsn::text, ''),
- coalesce(extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time), 0)::float8
+ coalesce(extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time), 0)::float8,
+ (SELECT count(*) FROM pg_stat_progress_basebackup), coalesce(CASE WHEN r THEN pg_is_wal_replay_paused() END, false)
  FROM pg_is_in_recovery() r LEFT JOIN pg_stat_wal_receiver w ON true`
 
 func readFacts(ctx context.Context, c *pgx.Conn) (f facts, err error) {
 	var lsn, replayed, end, host string
 	var port int
 	var heard float64
-	err = c.QueryRow(ctx, factsQuery).Scan(&f.recovery, &f.systemID, &f.timeline, &lsn, &replayed, &f.receiver, &host, &port, &f.conninfo, &end, &heard)
+	err = c.QueryRow(ctx, factsQuery).Scan(&f.recovery, &f.systemID, &f.timeline, &lsn, &replayed, &f.receiver, &host, &port, &f.conninfo, &end, &heard, &f.backups, &f.paused)
 	if err != nil {
 		return f, fmt.Errorf("query: %w", err)
 	}
@@ -79,6 +82,9 @@ func limited(ctx context.Context, limit time.Duration) (context.Context, context
 // look says what is true, over one of the links. Every answer is of this moment: nothing is remembered but for the lag's samples.
 func (d *Driver) look(ctx context.Context, l *link, canary bool) events.ClusterHealth {
 	h := events.ClusterHealth{Cluster: d.cfg.Cluster, Kind: events.KindPostgres, Server: events.ServerUnknown, Address: d.address(ctx)}
+	if l == d.watch {
+		h.Work = d.progress.work()
+	}
 	if m, err := d.readOwn(markFile); err == nil {
 		h.Mark = m.Group
 	} else if !errors.Is(err, os.ErrNotExist) {
@@ -121,6 +127,7 @@ func (d *Driver) look(ctx context.Context, l *link, canary bool) events.ClusterH
 
 func (d *Driver) fill(h *events.ClusterHealth, f facts) {
 	h.SystemID, h.Timeline, h.LSN = f.systemID, f.timeline, f.lsn
+	h.Hinders = d.hinders(f)
 	if !f.recovery {
 		h.Server = events.ServerWritable
 		return
@@ -151,10 +158,17 @@ func (d *Driver) silent(ctx context.Context, h *events.ClusterHealth) {
 			h.Error = fmt.Sprintf("no process of it, but its place is not free: %v", err)
 			return
 		}
-		h.Server = events.ServerDown
+		h.Server, h.Empty = events.ServerDown, d.empty() && !exists(d.beside(oldDir)) && !exists(d.beside(asideDir))
+		if h.Empty {
+			h.Error = "there is no data in " + d.cfg.Data
+			return
+		}
 		if c, err := d.control(ctx); err == nil {
 			h.SystemID, h.Timeline = c.systemID, c.tip()
 			h.Error = "control file: " + c.state
+		}
+		if why := d.broken(); why != "" {
+			h.Error = why
 		}
 	}
 }

@@ -202,3 +202,26 @@ func BenchmarkStop(b *testing.B) {
 	}
 	b.ReportMetric(float64(took.Microseconds())/float64(b.N)/1000, "ms/stop")
 }
+
+// BenchmarkSwitchover is the gap of a planned move: the stop, the cut up to its end, the promotion, up to the first acknowledged write.
+func BenchmarkSwitchover(b *testing.B) {
+	var stop, cut, promote time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		a, s := pair(b, "wal_retrieve_retry_interval = 5s")
+		a.do(events.AlreadyDone, driver.Action{Verb: driver.Start})
+		until(b, "streaming", func() bool { return s.probe().Streaming })
+		a.do(events.AlreadyDone, driver.Action{Verb: driver.Checkpoint})
+		b.StartTimer()
+		r := a.do(events.Done, driver.Action{Verb: driver.Stop})
+		c := s.do(events.Done, driver.Action{Verb: driver.Cut, Until: r.LSN})
+		if c.Replayed < r.LSN {
+			b.Fatalf("cut at %v, stopped at %v", c.Replayed, r.LSN)
+		}
+		p := s.do(events.Done, driver.Action{Verb: driver.Promote})
+		stop, cut, promote = stop+r.Took, cut+c.Took, promote+p.Took
+	}
+	for name, d := range map[string]time.Duration{"ms/stop": stop, "ms/cut": cut, "ms/promote": promote, "ms/gap": stop + cut + promote} {
+		b.ReportMetric(float64(d.Microseconds())/float64(b.N)/1000, name)
+	}
+}

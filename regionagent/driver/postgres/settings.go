@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,12 +29,14 @@ const (
 func (d *Driver) path(name string) string { return filepath.Join(d.cfg.Data, name) }
 
 // neutral is what must hold in either role. restart_after_crash: a restart inside the postmaster would read standby.signal and come up in
-// recovery (facts, measured); the gate restarts instead.
-const neutral = "# Written by Switchback at every start; changes are lost.\n" +
-	"restart_after_crash = off\n" +
-	"hot_standby = on\n" +
-	"recovery_target_timeline = 'latest'\n" +
-	"include_if_exists = '" + upstreamFile + "'\n"
+// recovery (facts, measured); the gate restarts instead. A server whose settings were copied has its own place to listen after that.
+const (
+	neutral = "# Written by Switchback at every start; changes are lost.\n" +
+		"restart_after_crash = off\n" +
+		"hot_standby = on\n" +
+		"recovery_target_timeline = 'latest'\n"
+	neutralEnd = "include_if_exists = '" + upstreamFile + "'\n"
+)
 
 // The settings our two files give. An ALTER SYSTEM of one of them would win over us, so it is reset.
 var (
@@ -56,26 +59,37 @@ func (d *Driver) render() error {
 	if err != nil {
 		return fmt.Errorf("render settings: %w", err)
 	}
-	const ours = "# switchback: keep this line last"
-	var keep strings.Builder
-	for line := range strings.Lines(string(b)) {
-		if !strings.HasSuffix(strings.TrimSpace(line), ours) {
-			keep.WriteString(line)
-		}
-	}
-	body := keep.String()
+	body := withoutOurs(string(b))
 	if body != "" && !strings.HasSuffix(body, "\n") {
 		body += "\n"
 	}
-	if _, err := d.writeIfChanged(d.path(neutralFile), neutral); err != nil {
+	identity, err := d.read(d.beside(identityFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("render settings: %w", err)
+	}
+	if _, err := d.writeIfChanged(d.path(neutralFile), neutral+string(identity)+neutralEnd); err != nil {
 		return err
 	}
-	body += fmt.Sprintf("include_if_exists = '%s' %s\n", include, ours)
+	body += fmt.Sprintf("include_if_exists = '%s' %s\n", include, includeMark)
 	if info, err := os.Lstat(conf); err == nil && !info.Mode().IsRegular() && body != string(b) {
-		return fmt.Errorf("render settings: %s is no regular file: make its last line: include_if_exists = '%s' %s", conf, d.path(neutralFile), ours)
+		return fmt.Errorf("render settings: %s is no regular file: make its last line: include_if_exists = '%s' %s", conf, d.path(neutralFile), includeMark)
 	}
 	_, err = d.writeIfChanged(conf, body)
 	return err
+}
+
+// includeMark ends the line of ours in the site's postgresql.conf.
+const includeMark = "# switchback: keep this line last"
+
+// withoutOurs is the site's postgresql.conf without it.
+func withoutOurs(conf string) string {
+	var keep strings.Builder
+	for line := range strings.Lines(conf) {
+		if !strings.HasSuffix(strings.TrimSpace(line), includeMark) {
+			keep.WriteString(line)
+		}
+	}
+	return keep.String()
 }
 
 // dropAlterSystem takes our settings out of postgresql.auto.conf of a server that is down (pg_basebackup -R writes them there).
@@ -120,6 +134,7 @@ func resetAlterSystem(ctx context.Context, c *pgx.Conn, settings []string) error
 // upstream is whom a standby follows. A cut keeps the source, so that it can be undone.
 type upstream struct {
 	source string // host:port, empty = nobody
+	slot   string // of ours on the source, empty = none
 	cut    bool
 }
 
@@ -130,6 +145,9 @@ func (d *Driver) text(u upstream) string {
 	if u.source != "" {
 		fmt.Fprintf(&b, "# source %s\n", u.source)
 	}
+	if u.slot != "" {
+		fmt.Fprintf(&b, "# slot %s\n", u.slot)
+	}
 	if u.cut {
 		b.WriteString("# cut\n")
 	}
@@ -138,9 +156,12 @@ func (d *Driver) text(u upstream) string {
 		return b.String()
 	}
 	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-	fmt.Fprintf(&b, "primary_conninfo = %s\nprimary_slot_name = %s\n", quote(d.conninfo(u.source)), quote(d.cfg.Replication.Slot))
+	fmt.Fprintf(&b, "primary_conninfo = %s\nprimary_slot_name = %s\n", quote(d.conninfo(u.source)), quote(d.slotName(u)))
 	return b.String()
 }
+
+// slotName is the slot it uses there: the site's own, else ours.
+func (d *Driver) slotName(u upstream) string { return cmp.Or(d.cfg.Replication.Slot, u.slot) }
 
 // conninfo is how it connects to a source that checkHostPort has passed. Its application_name is the cluster's, for the upstream's views and
 // synchronous_standby_names.
@@ -167,6 +188,9 @@ func (d *Driver) upstream() (u upstream, there bool) {
 		line = strings.TrimSpace(line)
 		if s, ok := strings.CutPrefix(line, "# source "); ok {
 			u.source = s
+		}
+		if s, ok := strings.CutPrefix(line, "# slot "); ok {
+			u.slot = s
 		}
 		u.cut = u.cut || line == "# cut"
 	}

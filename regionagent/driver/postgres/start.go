@@ -47,6 +47,9 @@ func (d *Driver) start(ctx context.Context) events.Result {
 // notOurs says why the gate may not open this data directory; empty = it may. Removing the signal file from a standby's data would fork the
 // active's own timeline without a trace, so data last run as a standby must carry our word that this cluster wrote it and followed nobody since.
 func (d *Driver) notOurs(ctx context.Context) string {
+	if why := d.broken(); why != "" {
+		return why
+	}
 	if _, err := os.Stat(d.path("backup_label")); err == nil {
 		return "the data is a base backup that never ran: somebody else's log"
 	}
@@ -111,6 +114,9 @@ func (d *Driver) startStandby(ctx context.Context, source string) events.Result 
 	if r := must(h, events.ServerDown); r != nil {
 		return *r
 	}
+	if why := d.broken(); why != "" {
+		return refused("%s", why)
+	}
 	drop := neutralSettings
 	if _, there := d.upstream(); there || source != "" {
 		drop = append(drop, upstreamSettings...)
@@ -120,7 +126,7 @@ func (d *Driver) startStandby(ctx context.Context, source string) events.Result 
 		_, err = remove(d.path("recovery.signal"))
 	}
 	if err == nil && source != "" {
-		err = d.pointAt(upstream{source: source})
+		err = d.pointAt(d.at(ctx, source))
 	}
 	if err == nil {
 		err = d.launch(ctx, true)

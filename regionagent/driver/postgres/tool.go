@@ -50,6 +50,17 @@ func (d *Driver) tool(ctx context.Context, name string, args ...string) (string,
 }
 
 func (d *Driver) run(ctx context.Context, asOwner bool, path string, args ...string) (string, error) {
+	cmd := d.program(ctx, asOwner, path, args...)
+	var out, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := cmd.Run(); err != nil {
+		return out.String(), failed(ctx, path, err, complaint.String())
+	}
+	return out.String(), nil
+}
+
+// program prepares one without what the agent's environment would tell it.
+func (d *Driver) program(ctx context.Context, asOwner bool, path string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.WaitDelay, cmd.Env = "/", time.Second, []string{"LC_ALL=C", "HOME=" + d.owner.home}
 	for _, kv := range os.Environ() { // a PGDATA or PGPORT of whoever started the agent means another server
@@ -60,15 +71,14 @@ func (d *Driver) run(ctx context.Context, asOwner bool, path string, args ...str
 	if asOwner {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: d.owner.uid, Gid: d.owner.gid, Groups: d.owner.groups}}
 	}
-	var out, complaint bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaint
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return out.String(), fmt.Errorf("run %s: %w: %s", filepath.Base(path), err, strings.TrimSpace(complaint.String()))
+	return cmd
+}
+
+func failed(ctx context.Context, path string, err error, complaint string) error {
+	if ctx.Err() != nil {
+		err = ctx.Err()
 	}
-	return out.String(), nil
+	return fmt.Errorf("run %s: %w: %s", filepath.Base(path), err, strings.TrimSpace(complaint))
 }
 
 // read reads a file that the server's owner may read. The data directory is that user's: a link in it to a file that is not must not make us

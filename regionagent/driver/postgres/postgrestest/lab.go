@@ -167,6 +167,11 @@ func (l *Lab) pg(name string, args ...string) error {
 	return l.run("", filepath.Join(l.Bin, name), args...)
 }
 
+// roles makes the role of replication links, with what a rewind needs.
+const roles = `CREATE ROLE replicator REPLICATION LOGIN
+GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean), pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean) TO replicator
+`
+
 // template is what every server is a copy of, so all of a lab's servers have one system id and a standby needs no base backup.
 func (l *Lab) template() error {
 	dir := filepath.Join(l.dir, "template")
@@ -177,7 +182,7 @@ func (l *Lab) template() error {
 	if err := appendTo(filepath.Join(dir, "postgresql.conf"), settings); err != nil { // before its first start: a standby must not have less than the control file
 		return err
 	}
-	return l.run("CREATE ROLE replicator REPLICATION LOGIN\n", filepath.Join(l.Bin, "postgres"), "--single", "-D", dir, "postgres")
+	return l.run(roles, filepath.Join(l.Bin, "postgres"), "--single", "-D", dir, "postgres")
 }
 
 // port reserves a port below the range the kernel gives to outgoing connections, against every other lab of this host.
