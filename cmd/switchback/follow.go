@@ -100,16 +100,30 @@ func (t *trip) follow(ctx context.Context, items []events.AnswerItem) ([]events.
 	t.line.end()
 	if table {
 		for i := range ops {
-			t.a.page().report(&ops[i], t.keptAt(ctx, items[0].Group, &ops[i]))
+			t.a.page().report(&ops[i], t.keptAt(ctx, groupFor(items, ops[i].ID), &ops[i]))
 		}
 		if t.waits != "" {
 			t.a.page().line("%s", t.waits)
 		}
 	}
 	if errors.Is(err, client.ErrStillRunning) {
-		return ops, &failure{exitFailed, fmt.Errorf("%w: it goes on without this command, see: switchback group %s", err, items[0].Group)}
+		see := "switchback group " + items[0].Group
+		if len(items) > 1 {
+			see = "switchback report OPERATION"
+		}
+		return ops, &failure{exitFailed, fmt.Errorf("%w: it goes on without this command, see: %s", err, see)}
 	}
 	return ops, err
+}
+
+// groupFor is the group of an operation; one that follows another is of the same group.
+func groupFor(items []events.AnswerItem, operation string) string {
+	for _, i := range items {
+		if i.Operation == operation {
+			return i.Group
+		}
+	}
+	return items[0].Group
 }
 
 // ends follows operations to their ends, and a swap on until its group is protected. A failback that has to restore first goes on with the swap home.

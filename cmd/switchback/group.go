@@ -104,7 +104,7 @@ func (p *page) care(g *fleet.GroupView) {
 		case lost != nil:
 			line += "   lost: " + p.lost(lost, "")
 		case r.Op.Ended == "done":
-			line += "   loss at failover: " + decide.LossText(r.Op.Loss)
+			line += fmt.Sprintf("   loss at %s: %s", r.Op.Verb, decide.LossText(r.Op.Loss))
 		}
 	}
 	p.line("%s", line)

@@ -157,6 +157,7 @@ func TestNext(t *testing.T) {
 		"ready":            {passive(""), "`switchback failback orders` brings it home"},
 		"behind":           {passive("does not stream"), "nothing until eu-west-1/orders-a can be promoted; then `switchback failback orders`"},
 		"moving":           {change(ordersView(), func(g *fleet.GroupView) { g.Record.Op.Ended = "" }), ""},
+		"on its way, held": {change(passive(""), func(g *fleet.GroupView) { g.Rule = "wait.failback" }), "nothing: the group goes home by itself as soon as it may"},
 		"released":         {change(ordersView(), func(g *fleet.GroupView) { g.Record.Gone = "alice" }), ""},
 		"unborn":           {billingView(), ""},
 		"home, dark":       {atHome(ordersView()), "nothing until eu-central-1 reports in"},

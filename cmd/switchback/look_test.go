@@ -56,6 +56,9 @@ func lookSite(t *testing.T) *testSite {
 		if q["operation"] == "orders-8" || q["group"] == "orders" {
 			return controller.Report{Group: "orders", Operation: ordersOperation()}
 		}
+		if q["group"] != nil {
+			return refusal("no group is called %q", q["group"])
+		}
 		return refusal("no operation is called %q", q["operation"])
 	})
 	return s
@@ -81,7 +84,7 @@ func TestLook(t *testing.T) {
 		{"why Orders", 2, []string{`group "Orders" has 'O' at position 1`}},
 		{"report orders-8", 0, []string{"DONE", "fence proof  lease: revoked on acceptors 0 at seq 7741"}},
 		{"report orders", 0, []string{"orders-8 failover"}},
-		{"report nothing-1", 1, []string{"no operation is called"}},
+		{"report nothing-1", 1, []string{`no operation is called "nothing-1"; no group is called "nothing-1"`}},
 		{"groups --match g-119", 0, []string{"g-1190", "g-1199"}},
 		{"groups --match none", 0, []string{"no groups"}},
 		{"status --output xml", 2, []string{`--output "xml": want table, json or yaml`}},

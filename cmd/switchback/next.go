@@ -95,8 +95,11 @@ func lacks(g *fleet.GroupView) string {
 // nextFor says what happens next to a group that is away from home or not protected, and what a person can do; "" if nothing has to.
 func nextFor(g *fleet.GroupView) string {
 	r := g.Record
-	if r == nil || r.Running() || r.Gone != "" {
+	switch {
+	case r == nil || r.Running() || r.Gone != "":
 		return ""
+	case g.Rule == "wait.failback":
+		return "nothing: the group goes home by itself as soon as it may"
 	}
 	if r.Active != g.Config.Primary {
 		if home := clusterIn(g, g.Config.Primary); home != nil {

@@ -34,7 +34,11 @@ func (a *app) reportCommand() *cobra.Command {
 				var r controller.Report
 				err := query(ctx, c, "report", map[string]string{"operation": args[0]}, &raw, &r)
 				if _, refused := errors.AsType[client.Refusal](err); refused {
-					err = query(ctx, c, "report", map[string]string{"group": args[0]}, &raw, &r)
+					other := query(ctx, c, "report", map[string]string{"group": args[0]}, &raw, &r)
+					if _, refused := errors.AsType[client.Refusal](other); refused {
+						other = fmt.Errorf("%w; %w", err, other) // it may be either
+					}
+					err = other
 				}
 				if err != nil {
 					return err

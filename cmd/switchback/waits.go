@@ -50,7 +50,7 @@ func waitText(all []fleet.GroupView) string {
 	if rebuilding > 0 && total > 0 {
 		parts[len(parts)-1] += fmt.Sprintf(" (%d %% of %s)", percent(&events.Work{Done: done, Total: total}), size(total))
 	}
-	count(person, "waits for `switchback restore GROUP`", "wait for `switchback restore GROUP`")
+	count(person, "waits for a person, see `switchback groups`", "wait for a person, see `switchback groups`")
 	count(rest, "has no passive that streams", "have no passive that streams")
 	return strings.Join(parts, ", ")
 }

@@ -125,14 +125,14 @@ func switchTarget(f *Facts, o *Outcome) {
 // abort gives the group back to its old active, before the promotion is recorded (C7): a new epoch, and every acceptance and proof dropped. A target
 // that was cut follows again.
 func abort(f *Facts, o *Outcome) {
+	if o.Why == "" {
+		o.Why = f.say(o.sentence, o) // as long as the record names the target
+	}
 	r := o.draft(f)
 	o.Drop = r.Phase != events.PhaseActive
 	r.Epoch++
 	r.Phase, r.Target = events.PhaseActive, events.Ref{}
 	r.Op.Ended, r.Op.EndWhy, r.Op.Stage = "aborted", o.Why, ""
-	if r.Op.EndWhy == "" {
-		r.Op.EndWhy = f.say(o.sentence, o)
-	}
 	f.tellAll(o)
 	o.notice(f, events.NoticeAborted)
 }

@@ -181,6 +181,10 @@ func (g *guard) finish(ctx context.Context, r result) {
 	}
 	if w := c.waiting; w != nil {
 		c.waiting = nil
+		if j.verb == Kill && r.err == nil && w.verb == Freeze {
+			g.refuse(w, "overtaken by kill") // it is gone: whatever a freeze would catch now is a new server, started with a right
+			return
+		}
 		g.begin(ctx, c, w)
 	}
 }

@@ -177,8 +177,8 @@ func (g *Guard) Frozen(now events.Instant, cluster string, ok bool) {
 		return
 	}
 	switch {
-	case k.fence == FenceNone && ok:
-		k.fence, k.since = FenceFrozen, now
+	case (k.fence == FenceNone || k.fence == FenceKilled) && ok: // killed: what was frozen is a new server
+		k.fence, k.since, k.redo = FenceFrozen, now, false
 	case k.fence == FenceFreezing && ok:
 		k.fence, k.redo = FenceFrozen, false
 	case k.fence == FenceFreezing, k.fence == FenceFrozen:

@@ -50,7 +50,7 @@ type play struct {
 	*stage.Stage
 	t       *testing.T
 	writers *stage.Writers
-	asked   atomic.Int64 // asks so far, for their ids
+	asked   *atomic.Int64 // asks so far, for their ids
 }
 
 // begin builds a stage for one test and waits until every group has acknowledged writes.
@@ -64,7 +64,7 @@ func beginAt(t *testing.T, groups []stage.Group, every time.Duration) *play {
 		t.Fatal(err)
 	}
 	s, err := stage.Build(t.Context(), stage.Options{Binary: binary, Groups: groups, Keep: keep, Every: every})
-	p := &play{Stage: s, t: t}
+	p := &play{Stage: s, t: t, asked: new(atomic.Int64)}
 	t.Cleanup(func() {
 		if s != nil {
 			if err := s.Close(); err != nil {

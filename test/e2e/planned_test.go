@@ -15,10 +15,19 @@ func TestPlannedMoves(t *testing.T) {
 	groups := stage.Groups(2)
 	p := beginAt(t, groups, 10*time.Millisecond)
 	many, few := groups[0], groups[1]
-	p.refusals(few)
-	p.abortAsked(few)
-	p.targetDies(few)
-	p.fifty(many)
+	p.part("there and back", func(p *play) { p.fifty(many) })
+	p.part("refused", func(p *play) { p.refusals(few) })
+	p.part("aborted by a person", func(p *play) { p.abortAsked(few) })
+	p.part("target lost", func(p *play) { p.targetDies(few) })
+}
+
+// part is a test of its own on the same fleet, on another group or after everything is as it was: what goes wrong in one hides nothing of the others.
+func (p *play) part(name string, f func(*play)) {
+	p.t.Run(name, func(t *testing.T) {
+		q := *p
+		q.t = t
+		f(&q)
+	})
 }
 
 // refusals asks for a switchover whose target is not what it must be. It says so and begins nothing; once that is mended, it is done.
@@ -36,6 +45,7 @@ func (p *play) refusals(g stage.Group) {
 
 	resume, err := passive.Stall()
 	p.do(err)
+	p.t.Cleanup(func() { _ = resume() })
 	p.dryUntil(g, false)
 	p.refused(events.AskSwitchover, g, g.Recovery().String(), g.Recovery().Cluster)
 	p.do(resume())

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -90,7 +91,7 @@ var shutdownRecord = regexp.MustCompile(`len \(rec/tot\):\s*\d+/\s*(\d+),.* lsn:
 // shutdownEnd is the END of the shutdown checkpoint record, where the log ends: the control file has only its start (facts: L is the START
 // of the record, measured L=0/4000028, received 0/40000A0).
 func (d *Driver) shutdownEnd(ctx context.Context, c control) (events.LSN, error) {
-	out, err := d.tool(ctx, "pg_waldump", "-p", d.path("pg_wal"), "-t", strconv.FormatUint(uint64(c.timeline), 10), "-s", c.checkpoint.String(), "-n", "1")
+	out, err := d.tool(ctx, "pg_waldump", append([]string{"-p", d.path("pg_wal"), "-s", c.checkpoint.String(), "-n", "1"}, d.files(c.timeline, c.checkpoint, 0, c.seg)...)...)
 	if err != nil {
 		return 0, err
 	}
@@ -110,8 +111,30 @@ func (d *Driver) shutdownEnd(ctx context.Context, c control) (events.LSN, error)
 
 // recordAt reports whether a whole record begins at a position.
 func (d *Driver) recordAt(ctx context.Context, timeline uint32, at events.LSN) bool {
-	_, err := d.tool(ctx, "pg_waldump", "-q", "-p", d.path("pg_wal"), "-t", strconv.FormatUint(uint64(timeline), 10), "-s", at.String(), "-n", "1")
+	c, err := d.control(ctx)
+	if err != nil {
+		return false
+	}
+	_, err = d.tool(ctx, "pg_waldump", append([]string{"-q", "-p", d.path("pg_wal"), "-s", at.String(), "-n", "1"}, d.files(timeline, at, 0, c.seg)...)...)
 	return err == nil
+}
+
+// files names the first and the last file of the log that pg_waldump is to read, from a position to an end (0 = as far as there are any). Named none, it learns how large
+// they are from any file it finds, and one that was made for later and never written (no header yet) ends it with an error, whatever was asked for.
+func (d *Driver) files(timeline uint32, from, end events.LSN, seg uint64) []string {
+	name := func(no uint64) string { // 256 or fewer files to each 4 GiB
+		per := uint64(1<<32) / seg
+		return fmt.Sprintf("%08X%08X%08X", timeline, no/per, no%per)
+	}
+	first := uint64(from) / seg
+	last := name(first)
+	all, _ := os.ReadDir(d.path("pg_wal")) // pg_waldump will say what is wrong with it
+	for _, e := range all {
+		if n := e.Name(); len(n) == 24 && strings.HasPrefix(n, name(0)[:8]) && n > last && (end == 0 || n <= name((uint64(end)-1)/seg)) {
+			last = n
+		}
+	}
+	return []string{name(first), last}
 }
 
 // recordEnd is where a record ends as PostgreSQL counts it: aligned to 8 bytes, and past the header of every page it runs into (24 bytes,

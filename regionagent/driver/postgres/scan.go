@@ -36,10 +36,14 @@ type commit struct {
 // scan reads a piece of our log and hands over its commits in log order. That the log ends is no error: every log does.
 func (d *Driver) scan(ctx context.Context, p piece, block, seg uint64, each func(commit) error) (scan, error) {
 	s := scan{own: map[uint32]bool{}}
-	args := []string{"-p", d.path("pg_wal"), "-t", strconv.FormatUint(uint64(p.timeline), 10), "-s", position(p.from)}
-	if p.end != 0 {
+	files := d.files(p.timeline, p.from, p.end, seg)
+	args := []string{"-p", d.path("pg_wal"), "-s", position(p.from)}
+	at, _ := segmentStart(files[1], seg)
+	whole := p.end > at && p.end <= at+events.LSN(seg)
+	if whole { // else its files end before
 		args = append(args, "-e", position(p.end))
 	}
+	args = append(args, files...)
 	var last string
 	var bad error
 	err := d.child(ctx, func(line string) {
@@ -57,8 +61,10 @@ func (d *Driver) scan(ctx context.Context, p piece, block, seg uint64, each func
 		return s, bad
 	case ctx.Err() != nil:
 		return s, err
-	case err == nil:
+	case err == nil && whole:
 		s.why = ""
+	case err == nil:
+		s.why = "could not find file after " + files[1]
 	case s.why == "":
 		return s, err // it did not run
 	}

@@ -3,6 +3,8 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -181,5 +183,21 @@ func TestTrapStopReleasesSyncWait(t *testing.T) {
 	}
 	if err := b.Thaw(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestTrapLogFileMadeForLater: the server makes files of its log ahead of time. pg_waldump that is told no file looks at any of them for their size, and one without a header
+// ends it, so a clean stop would not know where its log ends.
+func TestTrapLogFileMadeForLater(t *testing.T) {
+	t.Parallel()
+	a, _ := pair(t)
+	for no := range 32 { // directories are read in no order: one of these comes first
+		made := filepath.Join(a.Data, "pg_wal", fmt.Sprintf("0000000100000000000001%02X", no))
+		if err := os.WriteFile(made, make([]byte, 1<<20), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := a.do(events.Done, driver.Action{Verb: driver.Stop}); r.LSN == 0 {
+		t.Fatalf("stopped, but where its log ends is not known: %+v", r)
 	}
 }
