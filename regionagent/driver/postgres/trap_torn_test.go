@@ -164,3 +164,52 @@ func TestTrapLinksAmongTheSettings(t *testing.T) {
 	}
 	a.restored(b)
 }
+
+// TestCopyRefusesWhatItCantReplace asks for copies that would leave something of the data behind, or write over somebody else's.
+func TestCopyRefusesWhatItCantReplace(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		make func(t *testing.T, a, b subject) error
+		says string
+	}{
+		"log elsewhere": {func(t *testing.T, a, b subject) error {
+			wal := filepath.Join(a.Data, "pg_wal")
+			if err := os.Rename(wal, filepath.Join(a.Socket, "wal")); err != nil {
+				return err
+			}
+			return os.Symlink(filepath.Join(a.Socket, "wal"), wal)
+		}, "pg_wal"},
+		"a tablespace": {func(t *testing.T, a, b subject) error {
+			return os.Symlink("/nowhere", filepath.Join(a.Data, "pg_tblspc", "16999"))
+		}, "1 tablespaces"},
+		"the source's": {func(t *testing.T, a, b subject) error {
+			b.must("ALTER SYSTEM SET allow_in_place_tablespaces = on")
+			b.must("SELECT pg_reload_conf()")
+			until(t, "the setting is there", func() bool { return b.must("SHOW allow_in_place_tablespaces") == "on" })
+			b.must("CREATE TABLESPACE apart LOCATION ''")
+			return nil
+		}, "the source has 1 tablespaces"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, b, lost := failedOver(t, 1)
+			if err := c.make(t, a, b); err != nil {
+				t.Fatal(err)
+			}
+			order := restore(b, "s")
+			order.Copy = true
+			if r := a.do(events.Refused, order); !strings.Contains(r.Why, c.says) {
+				t.Errorf("%s, want %q", r.Why, c.says)
+			}
+			if name != "log elsewhere" {
+				return
+			}
+			r := a.do(events.Done, restore(b, "s")) // what a copy can't do a rewind can
+			if r.How != "rewound" {
+				t.Errorf("restored: %+v", r)
+			}
+			wantLost(t, r.Lost, lost)
+			a.restored(b)
+		})
+	}
+}
