@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -57,6 +58,9 @@ func (r *restoring) copied(ctx context.Context, why string) error {
 	return r.dressed(ctx)
 }
 
+// noSlotFree is what a source says that has no slot to spare for a copy.
+var noSlotFree = regexp.MustCompile(`all replication slots are in use|max_replication_slots`)
+
 // basebackup fetches the copy and checks it against its manifest.
 func (r *restoring) basebackup(ctx context.Context) error {
 	if err := r.erase(ctx, r.beside(newDir)); err != nil {
@@ -68,16 +72,17 @@ func (r *restoring) basebackup(ctx context.Context) error {
 	if slot == "" {
 		slot = r.cfg.Replication.Slot
 	}
-	if slot != "" {
+	if slot != "" { // else its own temporary one, which goes with its connection: a source recycles its log while hours are copied
 		args = append(args, "-S", slot)
-	} else {
-		args = append(args, "--no-slot")
 	}
 	if rate := r.cfg.RebuildRate; rate > 0 {
 		args = append(args, "--max-rate="+strconv.FormatInt((rate+1<<10-1)>>10, 10))
 	}
 	silent := func(string) {}
 	err := r.child(ctx, silent, r.progress.read, "pg_basebackup", args...)
+	if err != nil && slot == "" && noSlotFree.MatchString(err.Error()) {
+		err = r.child(ctx, silent, r.progress.read, "pg_basebackup", append(args, "--no-slot")...)
+	}
 	r.j.Copied += r.progress.bytes()
 	if err != nil {
 		return err

@@ -166,6 +166,9 @@ func TestRestoreKeepsToItsRate(t *testing.T) {
 		}
 		return h.Work != nil && h.Work.Phase == "copy" && h.Work.Done > 0 && h.Work.Total > h.Work.Done
 	})
+	if n := b.must("SELECT count(*) FROM pg_replication_slots WHERE temporary"); n != "1" {
+		t.Errorf("%s slots hold the log for the copy while it is made, want its own", n)
+	}
 	short, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer stop()
 	if r := slow.d.Do(short, driver.Action{Verb: driver.Start}); r.Outcome != events.Retry {

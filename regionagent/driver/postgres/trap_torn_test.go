@@ -213,3 +213,15 @@ func TestCopyRefusesWhatItCantReplace(t *testing.T) {
 		})
 	}
 }
+
+// TestTrapNoSlotToSpareForACopy copies from a source that keeps none of its log for anybody.
+func TestTrapNoSlotToSpareForACopy(t *testing.T) {
+	t.Parallel()
+	a, b, _ := failedOver(t, 1, "max_replication_slots = 0", "wal_keep_size = 64MB")
+	order := restore(b, "s")
+	order.Copy = true
+	if r := a.do(events.Done, order); r.How != "copied" {
+		t.Errorf("restored: %+v", r)
+	}
+	a.restored(b)
+}
