@@ -32,6 +32,9 @@ func (d *Driver) restore(ctx context.Context, a driver.Action) events.Result {
 	if err == nil {
 		r.j, err = d.journal()
 	}
+	if err == nil && !r.j.Broken && !d.empty() {
+		err = d.bar(false) // of a rewind that was cut short before it touched anything
+	}
 	if err == nil && r.j.Stage == stageSwap { // before anything looks at the data: there may be none in place
 		err = r.swap(ctx)
 	}

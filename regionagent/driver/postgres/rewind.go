@@ -55,6 +55,9 @@ func (r *restoring) dressed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.bar(false); err != nil {
+		return err
+	}
 	r.j.Broken = false
 	return r.rejoin(ctx, events.ClusterHealth{Server: events.ServerDown}, r.j.How)
 }
@@ -138,6 +141,9 @@ func (r *restoring) rewind(ctx context.Context) error {
 	if err := r.note(r.j); err != nil {
 		return err
 	}
+	if err := r.bar(true); err != nil {
+		return err
+	}
 	touched, unneeded := false, false
 	watched, done := context.WithCancel(ctx)
 	defer done()
@@ -154,7 +160,7 @@ func (r *restoring) rewind(ctx context.Context) error {
 	}
 	if !touched {
 		r.j.Stage, r.j.Broken = stageBegun, false
-		if note := r.note(r.j); note != nil {
+		if note := errors.Join(r.note(r.j), r.bar(false)); note != nil {
 			return note
 		}
 	}
@@ -165,6 +171,27 @@ func (r *restoring) rewind(ctx context.Context) error {
 		return errGone("pg_rewind sees no fork where this log has one")
 	}
 	return errGone(classify(err))
+}
+
+// bar keeps everybody from starting a server on data that is half rewound: a service manager does just that, again and again, and what comes up there never ends by
+// itself. PostgreSQL refuses a data directory that its group may write to; pg_rewind does not mind.
+func (d *Driver) bar(on bool) error {
+	const groupMayWrite = 0o020
+	info, err := os.Stat(d.cfg.Data)
+	if err != nil {
+		return fmt.Errorf("bar starts: %w", err)
+	}
+	mode := info.Mode().Perm() &^ groupMayWrite
+	if on {
+		mode |= groupMayWrite
+	}
+	if mode == info.Mode().Perm() {
+		return nil
+	}
+	if err := os.Chmod(d.cfg.Data, mode); err != nil {
+		return fmt.Errorf("bar starts: %w", err)
+	}
+	return syncDir(d.cfg.Data)
 }
 
 // keepSignal re-places the signal file while pg_rewind deletes what the source does not have.
