@@ -138,6 +138,9 @@ func (c *Controller) lead(ctx context.Context, n events.Seq) error {
 		return err
 	}
 	defer closeDoors()
+	if err := c.bus.Send(events.SubjectFull, nil); err != nil { // else what has not changed is not known for up to FullHealth
+		c.log.Debug("ask for full health", telemetry.Err(err))
+	}
 	go t.steer(ctx)
 	go t.mend(ctx, snap.Lanes)
 	return t.loop(ctx)

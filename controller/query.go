@@ -20,6 +20,7 @@ const queryLimit = 3 * time.Second
 type Query struct {
 	Group     string `json:"group,omitempty"`
 	Region    string `json:"region,omitempty"`
+	Cluster   string `json:"cluster,omitempty"` // region/cluster
 	Operation string `json:"operation,omitempty"`
 	Match     string `json:"match,omitempty"` // substring of a group's name
 	After     string `json:"after,omitempty"` // groups come in order of name, after this one
@@ -102,7 +103,7 @@ func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
 	case "groups":
 		return groups(v, q), nil
 	case "group":
-		return find(v, q.Group)
+		return t.group(v, q)
 	case "why":
 		return t.why(ctx, v, q)
 	case "report":
@@ -152,6 +153,21 @@ func find(v fleet.View, name string) (fleet.GroupView, error) {
 		return fleet.GroupView{}, fmt.Errorf("no group is called %q: `switchback groups` lists them", name)
 	}
 	return v.Groups[i], nil
+}
+
+// group finds a group by its name, or by one of its clusters.
+func (t *term) group(v fleet.View, q Query) (fleet.GroupView, error) {
+	if q.Group != "" || q.Cluster == "" {
+		return find(v, q.Group)
+	}
+	for _, g := range v.Groups {
+		for _, c := range g.Clusters {
+			if c.Cluster.String() == q.Cluster {
+				return g, nil
+			}
+		}
+	}
+	return fleet.GroupView{}, fmt.Errorf("no group has a cluster %q: `switchback groups` lists them", q.Cluster)
 }
 
 func (t *term) why(ctx context.Context, v fleet.View, q Query) (Why, error) {

@@ -47,10 +47,10 @@ func (t *teller) tell(n events.Notice) {
 		t.c.log.Error("notice can't be told", telemetry.Err(err))
 		return
 	}
-	t.put(bus.Out{Subject: events.SubjectEvent(n), Data: data, ID: id})
-	if n.Report != nil {
+	if n.Report != nil { // first: whoever hears the news may ask for it
 		t.put(bus.Out{Subject: events.SubjectOperation(n.Report.ID), Data: data, ID: id + "-report"})
 	}
+	t.put(bus.Out{Subject: events.SubjectEvent(n), Data: data, ID: id})
 }
 
 func (t *teller) put(o bus.Out) {

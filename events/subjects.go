@@ -18,7 +18,8 @@ const (
 	SubjectFleet      = Prefix + "cfg.fleet"
 	SubjectLook       = Prefix + "look" // plain messages: nothing is stored
 	SubjectSaw        = Prefix + "saw"
-	ResumeCluster     = "_resume" // the token in a cluster's place on which an agent's RESUME travels
+	SubjectFull       = Prefix + "full" // a plain message without a body: every agent is to send a full health snapshot
+	ResumeCluster     = "_resume"       // the token in a cluster's place on which an agent's RESUME travels
 )
 
 // SubjectRecord is where a group's record lives.

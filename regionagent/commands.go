@@ -25,6 +25,9 @@ func (a *agent) listen(ctx context.Context) error {
 	if _, err := a.bus.Subscribe(events.SubjectLook, func(m bus.Message) { a.lookFor(ctx, m) }); err != nil {
 		return fmt.Errorf("listen for looks: %w", err)
 	}
+	if _, err := a.bus.Subscribe(events.SubjectFull, func(bus.Message) { a.health.asked.Store(true) }); err != nil {
+		return fmt.Errorf("listen for who wants full health: %w", err)
+	}
 	return nil
 }
 
@@ -62,6 +65,7 @@ func (a *agent) reread(ctx context.Context) {
 		n := a.connected()
 		if n > was {
 			commands = time.Time{}
+			a.health.asked.Store(true) // what was sent meanwhile may be lost
 		}
 		was = n
 		up := n > 0

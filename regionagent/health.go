@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -18,6 +19,7 @@ type healthTeller struct {
 	full  uint64
 	delta uint64
 	at    time.Time
+	asked atomic.Bool // somebody wants a full one
 	sent  map[events.Ref]events.ClusterHealth
 	out   chan bus.Out
 }
@@ -37,7 +39,7 @@ func (h *healthTeller) beat() {
 	}
 	part := "delta"
 	h.delta++
-	if h.full == 0 || time.Since(h.at) >= a.d.FullHealth {
+	if h.asked.Swap(false) || h.full == 0 || time.Since(h.at) >= a.d.FullHealth {
 		h.full, h.delta, h.at, part = h.full+1, 0, time.Now(), "full"
 	}
 	m.Full, m.Delta = h.full, h.delta
@@ -57,8 +59,8 @@ func (h *healthTeller) beat() {
 	}
 	select {
 	case h.out <- bus.Out{Subject: events.SubjectHealth(a.ref, part), Data: data}:
-	default: // the last one is still on its way: the next full tells all
-		h.full = 0
+	default: // the last one is still on its way: the next one tells all
+		h.asked.Store(true)
 	}
 }
 

@@ -182,7 +182,7 @@ var moves = [...]row{
 			o.Why = f.cutLoss() + ": " + f.Record.Active.String() + " goes on"
 			abort(f, o)
 		}, ""},
-	{"promote", "proved", "the target's position stands still and is within budget", func(f *Facts) bool { return f.cutDone() }, promote, "{active} is appointed at epoch {epoch}"},
+	{rulePromote, "proved", "the target's position stands still and is within budget", func(f *Facts) bool { return f.cutDone() }, promote, "{active} is appointed at epoch {epoch}"},
 	{"abort.target-lost", "proved", "the target is lost before its promotion was recorded (C7)", func(f *Facts) bool { return f.targetLost() || f.cutRefused() != "" || f.PhaseAge >= f.D.Attempt }, abort,
 		"{target} was lost before its promotion was recorded: {active} goes on"},
 	{"wait.cut", "proved", "the target has not answered yet", func(*Facts) bool { return true }, nil, "waiting for {target} to let its position stand still"},

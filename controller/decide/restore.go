@@ -347,11 +347,11 @@ func stall(f *Facts, o *Outcome) {
 	}
 }
 
-// abortable lists the restores an abort ends where no move runs.
+// abortable lists the restores an abort ends where no move runs. The other half of a swap is none: who aborts means the swap, and comes too late.
 func (f *Facts) abortable() []events.Ref {
 	var cs []events.Ref
 	for i := range f.Record.Members {
-		if f.Record.Members[i].Work != nil {
+		if w := f.Record.Members[i].Work; w != nil && w.Rule != rulePromote {
 			cs = append(cs, f.Record.Members[i].Cluster)
 		}
 	}

@@ -7,6 +7,9 @@ import (
 	"github.com/switchback-dr/switchback/events"
 )
 
+// rulePromote is the row that records a promotion.
+const rulePromote = "promote"
+
 // The names of steps, as they stand in their ids.
 const (
 	stepPrepare = "prepare"

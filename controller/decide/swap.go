@@ -93,7 +93,7 @@ func (f *Facts) notServing() string {
 	switch a := f.active(); {
 	case !a.Fresh || !a.Known:
 		return fmt.Sprintf("the agent of %s is silent", a.Cluster)
-	case a.Health.Server != events.ServerWritable || !a.Reported || a.Report.Serving < f.Record.Epoch:
+	case !a.Reported || a.Report.Serving < f.Record.Epoch: // its word is newer than its health
 		return fmt.Sprintf("%s does not serve at epoch %d yet (server %s)", a.Cluster, f.Record.Epoch, a.Health.Server)
 	}
 	return ""
@@ -109,6 +109,7 @@ func (f *Facts) beginSwap(o *Outcome, op *events.Operation) {
 	op.ID = fmt.Sprintf("%s-%d", r.Group, r.Epoch+1) // an abort takes that epoch too, so the id is used once
 	op.Rule, op.From, op.Planned, op.Stage, op.Began = o.Rule, r.Active, true, events.StagePrepare, f.Wall
 	r.Op, r.Next = op, nil
+	r.Settled = true // a person moves it: what automation did before is looked at
 	op.Why = f.say(o.sentence, o)
 	o.Sets = []events.Set{f.set(r, r.Active)}
 	o.answer(f, true, op.ID)

@@ -141,7 +141,7 @@ func (f *facts) mayWrite(unknownCounts bool) bool {
 // step is the driver's verb for a step that still has no answer and needs no change of role.
 func (f *facts) step() Verb {
 	s := f.e.Step
-	if s == nil || f.c.busy != None || f.e.answered(s.ID) || f.now < f.c.retryAt {
+	if s == nil || f.c.busy != None || f.e.answered(s.ID) || f.now < f.c.stepAt {
 		return None
 	}
 	switch v := Verb(s.Verb); {
@@ -260,6 +260,7 @@ func (a *Agent) Finished(now events.Instant, act Action, r events.Result, server
 	}
 	if !r.Outcome.OK() {
 		c.retryAt = max(c.retryAt, now.Add(retryStart))
+		c.stepAt = now.Add(retryStart)
 	}
 	if e != nil && act.Step != "" && kept(act) {
 		r.Step = act.Step
@@ -334,6 +335,7 @@ func (a *Agent) wakeFor(f *facts, eff *Effects) {
 	at(a.Right(f.now, f.c.ref))
 	at(f.c.promise)
 	at(f.c.retryAt)
+	at(f.c.stepAt)
 	at(a.started.Add(a.d.Wait))
 	if f.c.frozen != 0 {
 		at(f.c.frozen.Add(a.d.KillAfter))

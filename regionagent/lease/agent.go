@@ -34,6 +34,7 @@ type cluster struct {
 	rising    bool           // a start or promotion was ordered and it was not found stopped since
 	failures  int            // starts that did not help since it was last well
 	retryAt   events.Instant
+	stepAt    events.Instant // a step that failed is not tried again before
 	handed    events.Instant // deadline the guard confirmed to hold
 	held      events.Instant // deadline the guard held from before this start (A8)
 	promise   events.Instant // own promise runs until then (G2)

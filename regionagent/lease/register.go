@@ -32,7 +32,7 @@ func (a *Agent) set(now events.Instant, s events.Set, seq events.Seq) bool {
 		c.grants = nil
 	}
 	if s.Step == nil || e.Step == nil || s.Step.ID != e.Step.ID {
-		c.taken = now
+		c.taken, c.stepAt = now, 0
 	}
 	e.Step, e.Peers = s.Step, s.Peers
 	e.Released = s.Step != nil && s.Step.Verb == events.VerbRelease
@@ -42,7 +42,7 @@ func (a *Agent) set(now events.Instant, s events.Set, seq events.Seq) bool {
 // adopt makes (epoch, role) the cluster's desired state: persisted before anything is done about it.
 func (a *Agent) adopt(c *cluster, e *Entry, epoch events.Epoch, role events.Role) {
 	if epoch != e.Seen || role != e.Role {
-		c.said, c.failures, c.retryAt = 0, 0, 0
+		c.said, c.failures, c.retryAt, c.stepAt = 0, 0, 0, 0
 		c.grants = nil // G3: void when the epoch changes
 		if epoch != e.Seen {
 			c.held = 0

@@ -136,6 +136,14 @@ func (d *Driver) fill(h *events.ClusterHealth, f facts) {
 	if h.Upstream = f.upstream; h.Upstream == "" {
 		h.Upstream = sourceOf(f.conninfo)
 	}
+	if !h.Streaming {
+		// Without a receiver only the control file tells, and that shows the old timeline until the next restart point. The startup process names the file it is at.
+		if file, _ := d.replaying(); len(file) == walFileName {
+			if tli, err := strconv.ParseUint(file[:8], 16, 32); err == nil {
+				h.Timeline = max(h.Timeline, uint32(tli))
+			}
+		}
+	}
 	if h.LagKnown = h.Streaming && f.end != 0; h.LagKnown {
 		h.Lag, h.Heard = int64(max(f.end, f.replayed)-f.replayed), f.heard
 		h.LagTime = d.lag.behind(time.Now(), f.end, f.replayed)

@@ -132,8 +132,11 @@ func (d *Driver) replaying() (file string, streams bool) {
 	return file, streams
 }
 
+// walFileName is how long the name of a file of the log is.
+const walFileName = 24
+
 func segmentStart(file string, seg uint64) (events.LSN, bool) {
-	if len(file) != 24 || seg == 0 {
+	if len(file) != walFileName || seg == 0 {
 		return 0, false
 	}
 	high, err := strconv.ParseUint(file[8:16], 16, 32)

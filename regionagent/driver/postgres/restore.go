@@ -32,6 +32,9 @@ func (d *Driver) restore(ctx context.Context, a driver.Action) events.Result {
 	if err == nil {
 		r.j, err = d.journal()
 	}
+	if err == nil && !r.j.Broken && !d.empty() {
+		err = d.bar(false) // of a rewind that was cut short before it touched anything
+	}
 	if err != nil {
 		return unknown("nothing was begun: %v", err)
 	}

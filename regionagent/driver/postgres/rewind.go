@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -53,6 +54,9 @@ func (r *restoring) dressed(ctx context.Context) error {
 		err = r.dress(ctx)
 	}
 	if err != nil {
+		return err
+	}
+	if err := r.bar(false); err != nil {
 		return err
 	}
 	r.j.Broken = false
@@ -138,6 +142,9 @@ func (r *restoring) rewind(ctx context.Context) error {
 	if err := r.note(r.j); err != nil {
 		return err
 	}
+	if err := r.bar(true); err != nil {
+		return err
+	}
 	touched, unneeded := false, false
 	watched, done := context.WithCancel(ctx)
 	defer done()
@@ -157,7 +164,7 @@ func (r *restoring) rewind(ctx context.Context) error {
 	}
 	if !touched {
 		r.j.Stage, r.j.Broken = stageBegun, false
-		if note := r.note(r.j); note != nil {
+		if note := errors.Join(r.note(r.j), r.bar(false)); note != nil {
 			return note
 		}
 	}
@@ -171,6 +178,35 @@ func (r *restoring) rewind(ctx context.Context) error {
 		return fmt.Errorf("somebody started it meanwhile: ask again: %w", err)
 	}
 	return errGone(classify(err))
+}
+
+// bar keeps everybody from starting a server on data that is half rewound: a service manager does just that, again and again, and what comes up there never ends by
+// itself. PostgreSQL refuses a data directory that its group may write to; pg_rewind does not mind.
+func (d *Driver) bar(on bool) error {
+	const groupMayWrite = 0o020
+	dir, err := os.Open(d.cfg.Data)
+	if err != nil {
+		return fmt.Errorf("bar starts: %w", err)
+	}
+	defer dir.Close()
+	info, err := dir.Stat()
+	if err == nil && info.Sys().(*syscall.Stat_t).Uid != d.owner.uid { // a link may lead anywhere
+		err = fmt.Errorf("%s is not %s's", d.cfg.Data, d.cfg.User)
+	}
+	if err != nil {
+		return fmt.Errorf("bar starts: %w", err)
+	}
+	mode := info.Mode().Perm() &^ groupMayWrite
+	if on {
+		mode |= groupMayWrite
+	}
+	if mode == info.Mode().Perm() {
+		return nil
+	}
+	if err := errors.Join(dir.Chmod(mode), dir.Sync()); err != nil {
+		return fmt.Errorf("bar starts: %w", err)
+	}
+	return nil
 }
 
 // keepSignal re-places the signal file while pg_rewind deletes what the source does not have.
