@@ -28,7 +28,6 @@ type source struct {
 	lsn      events.LSN // how far its log was when asked
 	history  []era
 	segment  uint64 // size of its log's files in bytes
-	hasSlot  bool   // the slot of ours is there
 }
 
 // errForeign is a source with which nothing can be shared.
