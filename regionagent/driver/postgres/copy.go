@@ -119,7 +119,7 @@ func (r *restoring) swap(ctx context.Context) error {
 		if err := r.halt(ctx); err != nil {
 			return err
 		}
-		if err := exchange(fresh, data, r.beside(asideDir), func() { r.reach("between") }); err != nil {
+		if err := r.exchange(fresh, data, r.beside(asideDir)); err != nil {
 			return fmt.Errorf("put the copy in the data's place: %w", err)
 		}
 	}
@@ -148,14 +148,11 @@ func (r *restoring) swap(ctx context.Context) error {
 
 func exists(path string) bool { _, err := os.Lstat(path); return err == nil }
 
-// noExchange makes as if the file system could not exchange two names; tests.
-var noExchange bool
-
 // exchange gives `to` the name of `from` and the other way round; where `to` is not there, or the file system can't do it in one step, `to` goes aside
 // first.
-func exchange(from, to, aside string, between func()) error {
+func (d *Driver) exchange(from, to, aside string) error {
 	err := error(syscall.EINVAL)
-	if !noExchange {
+	if !d.twoNames {
 		err = unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
 	}
 	switch {
@@ -166,7 +163,7 @@ func exchange(from, to, aside string, between func()) error {
 		if err := os.Rename(to, aside); err != nil && !os.IsNotExist(err) {
 			return err
 		}
-		between()
+		d.reach("between")
 	default:
 		return err
 	}
