@@ -190,10 +190,12 @@ func TestCopyOfAStreamingPassiveLosesNothing(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
 	until(t, "streaming", func() bool { return b.probe().Streaming })
+	written := false
 	postgres.OnReach(b.Driver(), true, func(point string) {
-		if point != "begun" {
-			return
+		if point != "begun" || written {
+			return // it is noted again later
 		}
+		written = true
 		a.must("INSERT INTO written VALUES (now())")
 		want := a.must("SELECT pg_current_wal_lsn()")
 		until(t, "it has what was written since", func() bool {
