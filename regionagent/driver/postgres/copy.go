@@ -157,7 +157,7 @@ func exists(path string) bool { _, err := os.Lstat(path); return err == nil }
 // first.
 func (d *Driver) exchange(from, to, aside string) error {
 	err := error(syscall.EINVAL)
-	if !d.noExchange {
+	if !d.twoNames {
 		err = unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
 	}
 	switch {

@@ -34,7 +34,7 @@ type Driver struct {
 	lookedForSlot time.Time // by the holder of doing
 	saidUnbounded atomic.Bool
 	reached       func(point string) // tests
-	noExchange    bool               // tests: as if the file system could not exchange two names
+	twoNames      bool               // tests: as if the file system could not exchange two names
 }
 
 var _ driver.Driver = (*Driver)(nil)

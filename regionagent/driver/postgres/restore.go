@@ -166,6 +166,9 @@ func (r *restoring) climb(ctx context.Context, h events.ClusterHealth, anew bool
 	if err := r.halt(ctx); err != nil {
 		return err
 	}
+	if now, err := r.source(ctx, r.src.address, r.src.systemID); err == nil && now.timeline == r.src.timeline {
+		r.src = now // it went on writing, and what it sent until we stopped is in our log: not ours alone
+	}
 	st, err := r.stand(ctx, r.src, r.j.Writer)
 	if kept, ok := errors.AsType[errNotKept](err); ok || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err(), kept.err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/driver/postgres"
 )
 
 // wide are settings under which a count of commits is exact: nobody but clients commits.
@@ -182,4 +183,27 @@ func TestRestoreByCopy(t *testing.T) {
 	a.restored(b)
 	a.do(events.AlreadyDone, driver.Action{Verb: driver.Restore, Source: b.Address(), Step: "g/2/restore", Copy: true})
 	t.Logf("took %v", r.Took)
+}
+
+// A passive that is copied anew while its source writes holds what the source sent since it was asked where its log ends. That is no loss.
+func TestCopyOfAStreamingPassiveLosesNothing(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	until(t, "streaming", func() bool { return b.probe().Streaming })
+	written := false
+	postgres.OnReach(b.Driver(), true, func(point string) {
+		if point != "begun" || written {
+			return // it is noted again later
+		}
+		written = true
+		a.must("INSERT INTO written VALUES (now())")
+		want := a.must("SELECT pg_current_wal_lsn()")
+		until(t, "it has what was written since", func() bool {
+			got, err := b.SQL(t.Context(), "SELECT pg_last_wal_replay_lsn() >= '"+want+"'")
+			return err == nil && got == "t"
+		})
+	})
+	if r := b.do(events.Done, driver.Action{Verb: driver.Restore, Source: a.Address(), Copy: true, Step: "s"}); r.Lost != nil || r.How != "copied" {
+		t.Errorf("restored: %+v, lost %+v", r, r.Lost)
+	}
 }

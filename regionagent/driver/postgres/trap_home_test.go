@@ -17,10 +17,6 @@ import (
 	"github.com/switchback-dr/switchback/regionagent/driver/postgres/postgrestest"
 )
 
-func limit(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(t.Context(), d)
-}
-
 func tend(t testing.TB, s subject, peers ...string) {
 	t.Helper()
 	if err := s.d.(driver.Tender).Tend(t.Context(), peers); err != nil {
@@ -46,7 +42,14 @@ func TestTrapLocalClientHammersTheSocket(t *testing.T) {
 			defer func() { over <- struct{}{} }()
 			for ctx.Err() == nil {
 				short, end := context.WithTimeout(ctx, 2*time.Second)
+				recovers := a.recovers()
 				if c, err := pgx.Connect(short, a.DSN()); err == nil {
+					if recovers && a.recovers() {
+						select {
+						case wrote <- "a client got in while it only recovered":
+						default:
+						}
+					}
 					if _, err := c.Exec(short, "INSERT INTO written VALUES (now())"); err == nil {
 						select {
 						case wrote <- "a client wrote to it while it came home":
@@ -75,6 +78,9 @@ func TestTrapLocalClientHammersTheSocket(t *testing.T) {
 	wantLost(t, r.Lost, lost)
 	a.restored(b)
 }
+
+// recovers reports whether a restore has it replay its log for itself alone.
+func (s subject) recovers() bool { w := s.probe().Work; return w != nil && w.Phase == "recover" }
 
 // TestTrapDeadActiveIsStartedByHand starts an old active around every gate, by pg_ctl as a service manager or an operator would, at each stage of its way home.
 func TestTrapDeadActiveIsStartedByHand(t *testing.T) {

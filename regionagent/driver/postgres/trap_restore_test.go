@@ -1,18 +1,19 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/driver/postgres"
 	"github.com/switchback-dr/switchback/regionagent/driver/postgres/postgrestest"
 )
 
@@ -208,6 +209,9 @@ func TestTrapInterruptedRewind(t *testing.T) {
 	a, b, lost := failedOver(t, 2)
 	b.must("CREATE TABLE wide AS SELECT g, repeat('x', 1000) FROM generate_series(1, 60000) g") // something to fetch
 	order := restore(b, "s")
+	if err := os.Remove(filepath.Join(b.Data, "standby.signal")); err != nil { // then pg_rewind deletes a's
+		t.Fatal(err)
+	}
 	a.dies("middle of rewind", true, order)
 	until(t, "pg_rewind died with its agent", func() bool { return atWork(t, a.Data) == "" })
 	for _, v := range []driver.Verb{driver.Start, driver.StartStandby} {
@@ -289,7 +293,6 @@ func TestTrapOldDataGoesOnlyWhenTheCopyStreams(t *testing.T) {
 	a, b, _ := failedOver(t, 1)
 	order := restore(b, "s")
 	order.Copy = true
-	a.dies("dress", true, order)
 	hba, err := os.ReadFile(filepath.Join(b.Data, "pg_hba.conf"))
 	if err != nil {
 		t.Fatal(err)
@@ -301,12 +304,24 @@ func TestTrapOldDataGoesOnlyWhenTheCopyStreams(t *testing.T) {
 		}
 		b.must("SELECT pg_reload_conf()")
 	}
-	let("local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost postgres replicator 127.0.0.1/32 reject\nhost replication all 127.0.0.1/32 reject\n")
-	short, cancel := limit(t, 2*time.Second)
-	defer cancel()
-	if r := a.d.Do(short, order); r.Outcome.OK() {
+	postgres.OnReach(a.d, true, func(point string) {
+		if point != "follow" { // until then it needs the source
+			return
+		}
+		let("local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost postgres replicator 127.0.0.1/32 reject\nhost replication all 127.0.0.1/32 reject\n")
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	answer := make(chan events.Result, 1)
+	go func() { answer <- a.d.Do(ctx, order) }()
+	until(t, "the copy runs", func() bool {
+		h := a.probe()
+		return h.Server == events.ServerRecovery && h.Work != nil && h.Work.Phase == "catch-up"
+	})
+	cancel()
+	if r := <-answer; r.Outcome.OK() {
 		t.Fatalf("restored from a source that lets nobody in: %+v", r)
 	}
+	postgres.OnReach(a.d, true, nil)
 	if _, err := os.Stat(a.Data + ".switchback/old/PG_VERSION"); err != nil {
 		t.Errorf("the old data went before the copy streamed: %v", err)
 	}
