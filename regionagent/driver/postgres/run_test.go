@@ -212,6 +212,7 @@ func BenchmarkSwitchover(b *testing.B) {
 		a.do(events.AlreadyDone, driver.Action{Verb: driver.Start})
 		until(b, "streaming", func() bool { return s.probe().Streaming })
 		a.do(events.AlreadyDone, driver.Action{Verb: driver.Checkpoint})
+		tend(b, s, a.Name) // as an agent does all the time: its connection is warm
 		b.StartTimer()
 		r := a.do(events.Done, driver.Action{Verb: driver.Stop})
 		c := s.do(events.Done, driver.Action{Verb: driver.Cut, Until: r.LSN})
