@@ -190,11 +190,11 @@ func (f *Facts) loss(op *events.Operation, promoted events.LSN) *events.Loss {
 	if op.Stopped != 0 && promoted >= op.Stopped {
 		return &events.Loss{Known: true, Exact: true}
 	}
-	t := f.target()
+	t := f.target() // what was acknowledged since the active's last word counts too: its agent may be alive beside a dead server
 	if op.Sent == 0 || !t.BehindKnown {
 		return &events.Loss{}
 	}
-	return &events.Loss{Known: true, Bytes: behind(max(op.Sent, op.Stopped), promoted), Window: t.Behind + f.active().Silent + f.OpAge + time.Second}
+	return &events.Loss{Known: true, Bytes: behind(max(op.Sent, op.Stopped), promoted), Window: t.Behind + max(f.SentAge, f.active().Silent+f.OpAge) + time.Second}
 }
 
 func done(f *Facts, o *Outcome) {

@@ -99,12 +99,16 @@ func swapped(t *testing.T) *Facts {
 func TestPlannedMoveNeverRevokes(t *testing.T) {
 	t.Parallel()
 	f := swapped(t)
-	f.PhaseAge, f.Members[0].Silent, f.Members[0].Fresh = f.D.FenceAck, time.Minute, false
+	f.PhaseAge, f.Members[0].Silent, f.Members[0].Fresh = f.D.FenceAck, f.D.FenceAck-1, false
 	if o := wantRule(t, f, "wait.stop"); o.Attempt {
 		t.Fatal("a planned move revokes: a blip of the agent would cost a failover")
 	}
 	f.GapAge = f.gapLimit()
 	wantRule(t, f, "swap.too-late")
+	f.GapAge, f.Members[0].Silent = 0, f.D.FenceAck
+	if o := wantRule(t, f, "swap.active-lost"); o.Record.Active != refA || o.Record.Epoch != 6 {
+		t.Fatalf("record %+v: want A active at a new epoch, for the rows of an outage to judge", o.Record)
+	}
 }
 
 func TestPlannedMoveLosesNothing(t *testing.T) {

@@ -34,6 +34,7 @@ type Facts struct {
 	OpAge    time.Duration                 // since this leader first saw the running operation
 	PhaseAge time.Duration                 // since this leader first saw its phase
 	Sent     events.LSN                    // last known position the active had written
+	SentAge  time.Duration                 // how long ago it said so
 	Stable   time.Duration                 // how long the active has served and been protected without a break, as this leader saw it
 	GapAge   time.Duration                 // since this leader first saw the running operation's intent
 	Joining  []Cluster                     // configured, but no member of the record yet

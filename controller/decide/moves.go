@@ -151,6 +151,8 @@ var moves = [...]row{
 		_, known := f.stopResult()
 		return swapping(f) && f.active().passiveAt(f.Record.Epoch) && !known
 	}, abort, "{active} was not stopped cleanly, so nobody can say that everything arrived: {active} goes on"},
+	{"swap.active-lost", "fencing", "a swap whose old active's agent fell silent (C7): if it is an outage, the rows for that take over", func(f *Facts) bool { return swapping(f) && f.active().Silent >= f.D.FenceAck }, abort,
+		"{agent} fell silent before it said that {active} is stopped: {active} goes on, or is failed over if it is gone"},
 	{"swap.target-lost", "fencing", "a swap whose target is lost (C7)", func(f *Facts) bool { return swapping(f) && f.targetLost() }, abort, "{target} was lost: {active} goes on"},
 	{"swap.too-late", "fencing", "a swap whose old active did not stop in its time (C7)", func(f *Facts) bool { return swapping(f) && f.GapAge >= f.gapLimit() }, abort,
 		"{active} did not stop in its time: {active} goes on"},

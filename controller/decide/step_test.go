@@ -357,3 +357,12 @@ func TestBirthNeedsExactlyOneWritable(t *testing.T) {
 		})
 	}
 }
+
+func TestLossWindowReachesBackToTheActivesLastWord(t *testing.T) {
+	t.Parallel()
+	f := proved(t, 899)
+	f.Members[0].Silent, f.OpAge, f.SentAge = 0, 0, 10*time.Second // its agent beats beside a server that has been dead for long
+	if l := wantRule(t, f, "promote").Record.Op.Loss; l.Window < 10*time.Second {
+		t.Fatalf("window %v: want at least the 10 s since the active's last word", l.Window)
+	}
+}

@@ -218,7 +218,7 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 	}
 	fs.OpAge, fs.PhaseAge, fs.GapAge = now.Boot.Sub(g.opSince), now.Boot.Sub(g.since), now.Boot.Sub(g.gap)
 	if n := len(g.words); n > 0 {
-		fs.Sent = g.words[n-1].lsn
+		fs.Sent, fs.SentAge = g.words[n-1].lsn, now.Boot.Sub(g.words[n-1].at)
 	}
 	act := g.record.Member(g.record.Active)
 	reg := f.regionOf(g.record.Active.Region)

@@ -97,6 +97,7 @@ func (s *suite) restorePassive() {
 	if r := s.do(s.passive, order, events.Done, events.AlreadyDone); r.Lost != nil {
 		s.Errorf("a passive lost something: %+v", r)
 	}
+	s.until(s.passive, "streaming as the driver points it", streams) // pointed anew, its receiver connects again
 	s.do(s.passive, order, events.AlreadyDone)
 	s.do(s.passive, driver.Action{Verb: driver.Cut}, events.Done)
 	s.write(s.active)
