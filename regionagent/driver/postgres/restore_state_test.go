@@ -143,7 +143,7 @@ func TestRestoreWithoutASource(t *testing.T) {
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	if r := a.d.Do(ctx, driver.Action{Verb: driver.Restore, Source: c.Address(), Step: "2"}); r.Outcome != events.Retry || !strings.Contains(r.Why, "refused") {
+	if r := a.d.Do(ctx, driver.Action{Verb: driver.Restore, Source: c.Address(), Step: "2"}); r.Outcome != events.Retry || !strings.Contains(r.Why, "connect") {
 		t.Errorf("of a source that is down: %+v", r)
 	}
 }
