@@ -241,3 +241,12 @@ func TestRebuildByCopyIsToldToCopy(t *testing.T) {
 		t.Fatalf("answer %+v, member %+v", o.Answers[0], o.Record.Member(refC))
 	}
 }
+
+func TestWhoeverWasAwayIsPointedAtTheActiveLater(t *testing.T) {
+	t.Parallel()
+	f := away(t)
+	f.Record.Op = &events.Operation{ID: "g-5", Verb: events.AskSwitchover, From: refB, To: refA, Ended: "aborted"} // the move that C missed is not the last one any more
+	if s := SetFor(&f.Config, f.Record, 1, f.D, refC); s.Step == nil || s.Step.Verb != events.VerbFollow || s.Step.Source != "r2:5432" {
+		t.Fatalf("told %+v: want C told to follow B", s)
+	}
+}

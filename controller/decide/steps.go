@@ -47,8 +47,8 @@ func stepFor(r *events.Record, c events.Ref, d events.Durations) *events.Step {
 		return s
 	case preparing(r) && c == r.Active:
 		return step(stepPrepare, events.VerbCheckpoint)
-	case r.Phase == events.PhaseActive && c != r.Active && m.Role == events.RolePassive && r.Op != nil && (r.Op.To == r.Active || r.Op.To == c):
-		s := verb(events.VerbFollow) // after a move, and where an abort left a receiver cut
+	case r.Phase == events.PhaseActive && c != r.Active && m.Role == events.RolePassive && (len(r.Forks) > 0 || r.Op != nil && (r.Op.To == r.Active || r.Op.To == c)):
+		s := verb(events.VerbFollow) // after any move, for whoever was away then too, and where an abort left a receiver cut
 		s.Source = r.Member(r.Active).Address
 		return s
 	}

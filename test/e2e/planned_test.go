@@ -84,10 +84,13 @@ func (p *play) abortAsked(g stage.Group) {
 		p.switchAnd(g, at, "abort-"+at, func() { p.abort(g) })
 	}
 	skip := p.heard()
-	if ended := p.switchAnd(g, events.NoticeDecision, "abort-stalled", func() {
-		resume, err := p.Server(g.Recovery()).Stall()
+	var resume func() error
+	if ended := p.switchAfter(g, events.NoticeDecision, "abort-stalled", func() {
+		var err error
+		resume, err = p.Server(g.Recovery()).Stall() // just before it is asked: that nothing arrives is not noticed yet
 		p.do(err)
 		p.t.Cleanup(func() { _ = resume() })
+	}, func() {
 		p.first(skip, g, events.NoticeFenced, events.NoticeAborted) // stopped by now, or given up by itself
 		p.abort(g)
 		p.do(resume())
@@ -119,7 +122,14 @@ func (p *play) targetDies(g stage.Group) {
 // allowed. It returns how it ended, and the group home.
 func (p *play) switchAnd(g stage.Group, at, id string, do func()) (ended string) {
 	p.t.Helper()
+	return p.switchAfter(g, at, id, func() {}, do)
+}
+
+// switchAfter is switchAnd with something done just before it is asked.
+func (p *play) switchAfter(g stage.Group, at, id string, before, do func()) (ended string) {
+	p.t.Helper()
 	p.dryUntil(g, true)
+	before()
 	skip, began := p.heard(), stage.Clock()
 	p.do(p.insist(events.AskSwitchover, g, id, ""))
 	p.told(skip, g, at, nil)

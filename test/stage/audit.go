@@ -123,7 +123,11 @@ func (a *Audit) Within(loss *events.Loss, ordered Instant, slack time.Duration) 
 func (v *Server) Rows(ctx context.Context) (map[Row]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	rows, err := v.SQL(ctx, "SELECT writer, n FROM public.writes")
+	var rows [][]string
+	err := until(ctx, 10*time.Second, func(ctx context.Context) (err error) { // it may be on its way up
+		rows, err = v.SQL(ctx, "SELECT writer, n FROM public.writes")
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read rows of %s: %w", v.Ref, err)
 	}

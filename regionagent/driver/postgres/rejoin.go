@@ -29,8 +29,15 @@ func (r *restoring) rejoin(ctx context.Context, h events.ClusterHealth, how stri
 	watched, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go r.watch(watched, cancel)
+	was := 0
+	if h.Server == events.ServerRecovery {
+		was = r.receiver()
+	}
 	res := r.startStandby(watched, r.src.address)
 	err := r.failure(watched, res)
+	if was != 0 && res.Outcome == events.Done {
+		r.replaced(watched, was)
+	}
 	if err == nil {
 		r.progress.enter(phaseCatchUp)
 		err = r.streams(watched)
@@ -39,6 +46,27 @@ func (r *restoring) rejoin(ctx context.Context, h events.ClusterHealth, how stri
 		return cause
 	}
 	return err
+}
+
+// receiver is the pid of the WAL receiver, 0 = none.
+func (d *Driver) receiver() int {
+	all, _ := processes(d.cfg.Data) // none is an answer
+	for _, p := range all {
+		if strings.Contains(p.title, "walreceiver") {
+			return p.pid
+		}
+	}
+	return 0
+}
+
+// newReceiver is how long a receiver with the settings of before may go on: PostgreSQL ends it a moment after they changed, and what it streams till then proves nothing of
+// the new ones. Where they say the same, it stays.
+const newReceiver = 2 * time.Second
+
+func (d *Driver) replaced(ctx context.Context, was int) {
+	wait, cancel := context.WithTimeout(ctx, newReceiver)
+	defer cancel()
+	_ = poll(wait, slow, func() (bool, error) { return d.receiver() != was, nil }) // out of time: it says the same
 }
 
 // damaged is what a server says that can never follow with the data it has.

@@ -30,6 +30,11 @@ func (s subject) rewindByHand(source subject, args ...string) (string, error) {
 	return string(out), err
 }
 
+// startsAnyway starts it as a service manager would, in its own place whatever the settings say: those may be the other side's by now.
+func (s subject) startsAnyway() error {
+	return s.Control("start", "-w", "-t", "5", "-l", filepath.Join(s.Socket, "log"), "-o", fmt.Sprintf("-c port=%d -c unix_socket_directories=%s", s.Port, s.Socket))
+}
+
 func restore(source subject, step string) driver.Action {
 	return driver.Action{Verb: driver.Restore, Source: source.Address(), Step: step}
 }
@@ -233,7 +238,7 @@ func TestTrapInterruptedRewind(t *testing.T) {
 			t.Errorf("%s: %+v", v, r)
 		}
 	}
-	if err := a.Start(); err == nil {
+	if err := a.startsAnyway(); err == nil {
 		t.Error("a server was started on half rewound data, whose signal file pg_rewind may have deleted")
 	}
 	r := a.do(events.Done, order)
