@@ -86,7 +86,7 @@ func TestTrapMadeWritableMeanwhile(t *testing.T) {
 func TestTrapInterruptedTrim(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t, wide...)
-	c := newSubject(t, postgrestest.Standby(t, a.Server, wide...))
+	c := newSubject(t, postgrestest.Standby(t, a.Server, append(wide, "bgwriter_lru_maxpages = 0")...)) // its pages stay as they are
 	a.do(events.AlreadyDone, driver.Action{Verb: driver.Start})
 	until(t, "both stream", func() bool { return b.probe().Streaming && c.probe().Streaming })
 	b.do(events.Done, driver.Action{Verb: driver.Cut})
