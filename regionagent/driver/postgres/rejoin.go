@@ -130,6 +130,10 @@ func (r *restoring) watch(ctx context.Context, give context.CancelCauseFunc) {
 			last, still = at, 0
 			continue
 		}
+		if why := r.past(ctx, at); why != "" {
+			give(errGone(why))
+			return
+		}
 		if still++; still < archiveLooks {
 			if cmd, err := r.setting(ctx, "restore_command"); err == nil && cmd != "" {
 				continue
@@ -146,6 +150,23 @@ func (r *restoring) watch(ctx context.Context, give context.CancelCauseFunc) {
 			}
 		}
 	}
+}
+
+// past says why a follower that stands still at a file of its log never will follow: it is past the fork, so its server only says so again and again.
+func (r *restoring) past(ctx context.Context, file string) string {
+	timeline, replayed := uint64(0), events.LSN(0)
+	if h := r.now(ctx); h.Server == events.ServerRecovery {
+		timeline, _ = strconv.ParseUint(file[:8], 16, 32) // not the probe's, which may be of before
+		replayed = h.Replayed
+	} else if c, err := r.Driver.control(ctx); err == nil { // it lets nobody in yet
+		timeline, replayed = uint64(c.minTimeline), c.minRecovery
+	}
+	for _, e := range r.src.history {
+		if uint64(e.timeline) == timeline && e.end != 0 && replayed > e.end {
+			return fmt.Sprintf("it is at %v on timeline %d, which the source left at %v", replayed, timeline, e.end)
+		}
+	}
+	return ""
 }
 
 // replaying is the file of the log that a follower is at, by the title of its startup process, and whether its receiver streams.
