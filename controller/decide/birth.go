@@ -15,6 +15,18 @@ func (f *Facts) anyLedger() bool {
 	return false
 }
 
+// lacks makes a condition of what says what is missing, says its sentence.
+func lacks(why func(*Facts) string) func(*Facts) bool {
+	return func(f *Facts) bool { return why(f) != "" }
+}
+
+func says(why func(*Facts) string) func(*Facts, *Outcome) {
+	return func(f *Facts, o *Outcome) { o.Why = why(f) }
+}
+
+// births is all a birth waits for (C0), in order: each says what is missing, "" if nothing.
+var births = [...]func(*Facts) string{(*Facts).twoClaims, (*Facts).unreported, (*Facts).notOneWritable, (*Facts).notFollowing, (*Facts).unleased}
+
 func (f *Facts) twoClaims() string {
 	for i := range f.Members {
 		if c := &f.Members[i]; len(c.Claims) > 1 {
@@ -27,7 +39,7 @@ func (f *Facts) twoClaims() string {
 func (f *Facts) unreported() string {
 	for i := range f.Members {
 		if c := &f.Members[i]; !c.Known || !c.Fresh || c.Health.Server == events.ServerUnknown {
-			return c.Cluster.String()
+			return c.Cluster.String() + " has not been reported by any agent yet"
 		}
 	}
 	return ""
@@ -36,23 +48,26 @@ func (f *Facts) unreported() string {
 func (f *Facts) unleased() string {
 	for i := range f.Members {
 		if c := &f.Members[i]; !c.Leased {
-			return "agent " + c.Agent.String()
+			return "agent " + c.Agent.String() + " has no lease yet: under care it would be frozen at once"
 		}
 	}
 	return ""
 }
 
-func (f *Facts) writable() int {
+func (f *Facts) notOneWritable() string {
 	n := 0
 	for i := range f.Members {
 		if f.Members[i].Health.Server == events.ServerWritable {
 			n++
 		}
 	}
-	return n
+	if n == 1 {
+		return ""
+	}
+	return fmt.Sprintf("%d of its clusters are writable: want exactly one", n)
 }
 
-// notFollowing says which cluster does not stream from the writable one, "" if all do.
+// notFollowing says which cluster does not stream from the one writable cluster, "" if all do.
 func (f *Facts) notFollowing() string {
 	var act *Cluster
 	for i := range f.Members {
@@ -76,20 +91,10 @@ func (f *Facts) notFollowing() string {
 
 // unborn says what a group that was released and is configured anew still lacks of a birth; "" if nothing.
 func (f *Facts) unborn() string {
-	if why := f.twoClaims(); why != "" {
-		return why
-	}
-	if c := f.unreported(); c != "" {
-		return c + " has not been reported by any agent yet"
-	}
-	if n := f.writable(); n != 1 {
-		return fmt.Sprintf("%d of its clusters are writable: want exactly one", n)
-	}
-	if why := f.notFollowing(); why != "" {
-		return why
-	}
-	if why := f.unleased(); why != "" {
-		return why + " has no lease yet: under care it would be frozen at once"
+	for _, missing := range births {
+		if why := missing(f); why != "" {
+			return why
+		}
 	}
 	return ""
 }

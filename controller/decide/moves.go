@@ -14,27 +14,18 @@ var moves = [...]row{
 		"{group} is not under care yet: `switchback why {group}` says what it waits for"},
 	{"birth.record-lost", "none", "an agent's ledger knows the group at some epoch", func(f *Facts) bool { return f.anyLedger() }, nil,
 		"agents remember {group} but the record does not: a person must look, with the agents' ledgers (epochs never restart below any agent's)"},
-	{"birth.two-claims", "none", "two agents report one of its clusters", func(f *Facts) bool { return f.twoClaims() != "" }, func(f *Facts, o *Outcome) { o.Why = f.twoClaims() }, ""},
-	{"birth.wait-agents", "none", "a cluster has not been reported", func(f *Facts) bool { return f.unreported() != "" },
-		func(f *Facts, o *Outcome) { o.Why = f.unreported() + " has not been reported by any agent yet" }, ""},
-	{"birth.not-one-writable", "none", "not exactly one cluster is writable", func(f *Facts) bool { return f.writable() != 1 },
-		func(f *Facts, o *Outcome) {
-			o.Why = fmt.Sprintf("%d of its clusters are writable: want exactly one", f.writable())
-		}, ""},
-	{"birth.not-following", "none", "another cluster does not stream from it", func(f *Facts) bool { return f.notFollowing() != "" },
-		func(f *Facts, o *Outcome) { o.Why = f.notFollowing() }, ""},
-	{"birth.wait-lease", "none", "an agent's lanes do not count yet", func(f *Facts) bool { return f.unleased() != "" },
-		func(f *Facts, o *Outcome) {
-			o.Why = f.unleased() + " has no lease yet: under care it would be frozen at once"
-		}, ""},
+	{"birth.two-claims", "none", "two agents report one of its clusters", lacks((*Facts).twoClaims), says((*Facts).twoClaims), ""},
+	{"birth.wait-agents", "none", "a cluster has not been reported", lacks((*Facts).unreported), says((*Facts).unreported), ""},
+	{"birth.not-one-writable", "none", "not exactly one cluster is writable", lacks((*Facts).notOneWritable), says((*Facts).notOneWritable), ""},
+	{"birth.not-following", "none", "another cluster does not stream from it", lacks((*Facts).notFollowing), says((*Facts).notFollowing), ""},
+	{"birth.wait-lease", "none", "an agent's lanes do not count yet", lacks((*Facts).unleased), says((*Facts).unleased), ""},
 	{"birth", "none", "one writable, the others stream from it", func(*Facts) bool { return true }, birth, "{group} is under care: {active} is active"},
 
 	// Released from care: the record is a tombstone.
 	{"gone", "gone", "it was released, and not configured anew since", func(f *Facts) bool { return f.Ask == nil && (f.Config.Removed || f.Revision <= f.Record.Config) }, nil,
 		"{group} was released from care"},
 	{"refuse.gone", "gone", "an operator asks", func(f *Facts) bool { return f.Ask != nil }, refuse, "{group} was released from care: `switchback apply` takes it under care again"},
-	{"rebirth.wait", "gone", "configured anew, but its clusters are not as a birth wants them", func(f *Facts) bool { return f.unborn() != "" },
-		func(f *Facts, o *Outcome) { o.Why = f.unborn() }, ""},
+	{"rebirth.wait", "gone", "configured anew, but its clusters are not as a birth wants them", lacks((*Facts).unborn), says((*Facts).unborn), ""},
 	{"rebirth", "gone", "configured anew: one writable, the others stream from it", func(*Facts) bool { return true }, birth, "{group} is under care again: {active} is active"},
 
 	// What operators ask.

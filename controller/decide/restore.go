@@ -30,7 +30,7 @@ func (f *Facts) restorable(c *Cluster) string {
 	return ""
 }
 
-// broken reports whether a member needs a restore, or may be given one when a person asks: it is failed, or passive and rebuilt on demand.
+// wants reports whether a member needs a restore, or may be given one when a person asks: it is failed, or passive and rebuilt on demand.
 func (f *Facts) wants(verb string, c *Cluster) bool {
 	switch {
 	case c.Cluster == f.Record.Active || c.Member.Work != nil:
@@ -365,7 +365,7 @@ func abortRestores(f *Facts, o *Outcome) {
 	}
 }
 
-// protect notes the second clock of the last move: a healthy passive exists again.
+// protectedAgain reports whether a healthy passive exists again since the last move.
 func protectedAgain(f *Facts) bool {
 	op := f.Record.Op
 	if op == nil || op.Ended != "done" || op.To != f.Record.Active || op.Protected != 0 {
@@ -379,6 +379,7 @@ func protectedAgain(f *Facts) bool {
 	return false
 }
 
+// protect notes the second clock of the last move.
 func protect(f *Facts, o *Outcome) {
 	op := o.draft(f).Op
 	op.Protected = f.since(op)

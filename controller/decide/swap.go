@@ -141,7 +141,7 @@ func (f *Facts) prepareFailed() string {
 	return ""
 }
 
-// stopped is the old active's answer to its clean stop.
+// stopResult is the old active's answer to its clean stop.
 func (f *Facts) stopResult() (events.Result, bool) {
 	r, ok := f.result(f.active(), string(events.VerbStop))
 	return r, ok && r.Outcome.OK() && r.LSN != 0
@@ -158,7 +158,7 @@ func (f *Facts) notDelivered() string {
 
 func swapping(f *Facts) bool { return swaps(f.Record.Op) && f.Record.Running() }
 
-// next begins the failback that waited for its restore.
+// nextSwap begins the failback that waited for its restore.
 func nextSwap(f *Facts, o *Outcome) {
 	n := f.Record.Next
 	f.beginSwap(o, &events.Operation{Verb: n.Verb, Ask: n.Ask, By: n.By, To: n.To})

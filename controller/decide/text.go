@@ -52,7 +52,7 @@ func StateOf(r *events.Record, c *Cluster) events.State {
 	switch {
 	case r != nil && c.Role == events.RoleFailed:
 		return events.StatePoweroff
-	case r != nil && c.Member.Work != nil && c.Member.Work.Ended == "":
+	case r != nil && c.Member.Work != nil:
 		return events.StateRebuilding
 	case !c.Known:
 		return events.StateUnknown

@@ -9,11 +9,8 @@ import (
 
 // ask takes what an operator asks. A region's failover is asked of each of its groups; every answer leaves after the batches are stored.
 func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
-	ans := events.Answer{ID: in.ID, Hash: in.Hash}
+	ans := events.Answer{ID: in.ID, Hash: in.Hash, Why: f.named(&in)}
 	var units []unit
-	if why := f.named(&in); why != "" {
-		ans.Why = why
-	}
 	switch {
 	case ans.Why != "":
 	case in.Group != "":

@@ -228,11 +228,7 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 	fs.Permit, fs.Restore = gate.Permit(permit), gate.PermitRestore(permit)
 	for _, r := range g.config.Clusters() {
 		if g.config.Group != "" && g.record.Member(r) == nil {
-			m := events.Member{Cluster: r, Home: events.HomeRecovery}
-			if c := f.clusters.get(r); c != nil && len(c.claims) > 0 {
-				m.Agent = c.claims[0]
-			}
-			fs.Joining = append(fs.Joining, f.clusterFacts(now.Boot, g, m))
+			fs.Joining = append(fs.Joining, f.clusterFacts(now.Boot, g, f.configured(r, events.HomeRecovery)))
 		}
 	}
 	if g.stable != 0 {
@@ -249,16 +245,22 @@ func (f *Fleet) members(g *group) []events.Member {
 	}
 	var ms []events.Member
 	for i, r := range g.config.Clusters() {
-		m := events.Member{Cluster: r, Home: events.HomeRecovery}
+		home := events.HomeRecovery
 		if i == 0 {
-			m.Home = events.HomePrimary
+			home = events.HomePrimary
 		}
-		if c := f.clusters.get(r); c != nil && len(c.claims) > 0 {
-			m.Agent = c.claims[0]
-		}
-		ms = append(ms, m)
+		ms = append(ms, f.configured(r, home))
 	}
 	return ms
+}
+
+// configured is a cluster no record knows yet, with the agent that reports it first in order.
+func (f *Fleet) configured(ref events.Ref, home events.Home) events.Member {
+	m := events.Member{Cluster: ref, Home: home}
+	if c := f.clusters.get(ref); c != nil && len(c.claims) > 0 {
+		m.Agent = c.claims[0]
+	}
+	return m
 }
 
 func (f *Fleet) clusterFacts(now events.Instant, g *group, m events.Member) decide.Cluster {

@@ -48,29 +48,32 @@ func (f *Fleet) fresh(now events.Instant, a *agent) bool {
 	return a.beatAt != 0 && f.silent(now, a) == 0
 }
 
-// owns reports whether an agent makes up its region: it holds a cluster of a recorded group.
-func (f *Fleet) owns(a *agent) bool {
-	for _, c := range a.holds {
-		if k := f.clusters.get(c); k != nil && k.group != nil && k.group.record != nil {
-			if m := k.group.record.Member(c); m != nil && m.Agent == a.ref {
-				return true
-			}
-		}
+// owned is the recorded member that is this agent's, nil if the record knows none or says another's.
+func (f *Fleet) owned(a *agent, ref events.Ref) *events.Member {
+	c := f.clusters.get(ref)
+	if c == nil || c.group == nil || c.group.record == nil {
+		return nil
 	}
-	return false
+	if m := c.group.record.Member(ref); m != nil && m.Agent == a.ref {
+		return m
+	}
+	return nil
 }
 
-// quiet reports whether everything an agent holds is in maintenance: its absence is not counted.
+// owns reports whether an agent makes up its region: it holds a cluster of a recorded group.
+func (f *Fleet) owns(a *agent) bool {
+	return slices.ContainsFunc(a.holds, func(c events.Ref) bool { return f.owned(a, c) != nil })
+}
+
+// quiet reports whether everything an agent owns is in maintenance: its absence is not counted.
 func (f *Fleet) quiet(a *agent) bool {
 	n := 0
 	for _, c := range a.holds {
-		if k := f.clusters.get(c); k != nil && k.group != nil && k.group.record != nil {
-			if m := k.group.record.Member(c); m != nil && m.Agent == a.ref {
-				if m.Quiet == nil {
-					return false
-				}
-				n++
+		if m := f.owned(a, c); m != nil {
+			if m.Quiet == nil {
+				return false
 			}
+			n++
 		}
 	}
 	return n > 0

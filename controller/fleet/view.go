@@ -148,7 +148,7 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 			Silent: c.Silent, Age: c.Age, Epoch: c.Report.Seen, Error: c.Health.Error, Address: c.Address, State: decide.StateOf(g.record, c),
 			Hold: c.Hold, Work: c.Health.Work, Quiet: c.Quiet,
 		}
-		if c.Member.Work != nil && c.Member.Work.Ended == "" {
+		if c.Member.Work != nil {
 			cv.Op = c.Member.Work.ID
 		}
 		if c.Role == events.RolePassive {
