@@ -52,18 +52,7 @@ func (p *play) strikeHome(groups []stage.Group) {
 // strikeOnWay brings one group home under a blow.
 func (p *play) strikeOnWay(g stage.Group, b blow, id string) {
 	p.t.Helper()
-	where, err := b.where, error(nil)
-	switch {
-	case where == home:
-		where = g.Home
-	case where == there:
-		where = g.Recovery().Region
-	case where == "" && b.kind == stage.Hub:
-		where, err = p.Bus().StreamLeader(p.shortly(), events.StreamState)
-	case where == "":
-		where, err = p.leader()
-	}
-	p.do(err)
+	where := p.target(g, b)
 	skip, asked := p.heard(), stage.Clock()
 	done := make(chan error, 1)
 	go func() { done <- p.insist(events.AskFailback, g, id, "") }()

@@ -54,17 +54,28 @@ func TestStruckAtEveryStep(t *testing.T) {
 	p.strikeHome(groups)
 }
 
-// strike asks for one failover, delivers the blow, sees it through and mends what was killed.
-func (p *play) strike(g stage.Group, b blow, id string) {
+// target is the region a blow falls on: the one it names, or where what it kills leads now.
+func (p *play) target(g stage.Group, b blow) string {
 	p.t.Helper()
 	where, err := b.where, error(nil)
 	switch {
+	case where == home:
+		where = g.Home
+	case where == there:
+		where = g.Recovery().Region
 	case where == "" && b.kind == stage.Hub:
 		where, err = p.Bus().StreamLeader(p.shortly(), events.StreamState)
 	case where == "":
 		where, err = p.leader()
 	}
 	p.do(err)
+	return where
+}
+
+// strike asks for one failover, delivers the blow, sees it through and mends what was killed.
+func (p *play) strike(g stage.Group, b blow, id string) {
+	p.t.Helper()
+	where := p.target(g, b)
 	skip, asked := p.heard(), stage.Clock()
 	done := make(chan error, 1)
 	go func() { done <- p.insist(events.AskFailover, g, id, "") }()

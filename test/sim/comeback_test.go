@@ -63,13 +63,7 @@ func TestComebackKilledAtEachStep(t *testing.T) {
 			for step := 1; step <= m.steps; step++ {
 				t.Run(fmt.Sprintf("%s/%s/%d", move, who, step), func(t *testing.T) {
 					t.Parallel()
-					shape := Random()
-					shape.Quiet, shape.Groups = true, shape.Groups[:1]
-					w, err := New(shape, uint64(step), nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					w.Run(6 * time.Second)
+					w := quietWorld(t, step)
 					m.begin(w)
 					writes, reached := 0, false
 					w.stored = func() {

@@ -11,6 +11,19 @@ import (
 // failoverSteps is how many batches a failover stores: intent, proof, promotion, end. A step that is never reached fails the test.
 const failoverSteps = 4
 
+// quietWorld is one group in a world where nothing happens by itself, six seconds on: it is born, and its agents are leased.
+func quietWorld(t *testing.T, seed int) *World {
+	t.Helper()
+	shape := Random()
+	shape.Quiet, shape.Groups = true, shape.Groups[:1]
+	w, err := New(shape, uint64(seed), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Run(6 * time.Second)
+	return w
+}
+
 // TestKilledAtEachStep kills the leader, and separately the hub server that leads the state stream, at each write of a failover, before its answer is on its
 // way: it only delays it.
 func TestKilledAtEachStep(t *testing.T) {
@@ -26,13 +39,7 @@ func TestKilledAtEachStep(t *testing.T) {
 			} {
 				t.Run(fmt.Sprintf("%s/%s/%d", cause, who, step), func(t *testing.T) {
 					t.Parallel()
-					shape := Random()
-					shape.Quiet, shape.Groups = true, shape.Groups[:1]
-					w, err := New(shape, uint64(step), nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					w.Run(6 * time.Second)
+					w := quietWorld(t, step)
 					writes := 0
 					w.stored = func() {
 						if writes++; writes == step {
