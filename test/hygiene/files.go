@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"go/ast"
 	"go/token"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -57,9 +59,19 @@ func CheckNames(t *Tree) (bad []string) {
 	return bad
 }
 
-// CheckSizes returns Go files that are too long.
+// MaxBytes bounds any file of the tree: a clone stays small, and something built by accident is not committed.
+const MaxBytes = 1 << 20
+
+// CheckSizes returns Go files that are too long, and files of any kind that are too large.
 func CheckSizes(t *Tree) (bad []string, err error) {
 	for _, f := range t.Files {
+		at, err := os.Stat(filepath.Join(t.Root, f))
+		if err != nil {
+			return bad, fmt.Errorf("look at %s: %w", f, err)
+		}
+		if at.Size() > MaxBytes {
+			bad = append(bad, fmt.Sprintf("%s: %d bytes, want at most %d: was it built here? `make build` builds into bin", f, at.Size(), MaxBytes))
+		}
 		if !strings.HasSuffix(f, ".go") {
 			continue
 		}

@@ -64,6 +64,7 @@ var planted = []struct{ name, check, file, text, says string }{
 	{"I/O has no design", "docs", "pkg/x/a.go", "// Package x is.\npackage x\n\nimport _ \"os\"\n", "DESIGN.md"},
 	{"a name says nothing", "names", "pkg/utils/a.go", "package utils\n", "says what it does"},
 	{"a file is too long", "sizes", "events/a.go", "package events\n" + strings.Repeat("\n", 500), "501 lines"},
+	{"something built was left in the tree", "sizes", "switchback", strings.Repeat("\x00", hygiene.MaxBytes+1), "was it built here?"},
 	{"a machine's path", "words", "README.md", "see /wor" + "k/main/x\n", "README.md:1"},
 	{"an issue's number", "words", "events/a.go", "package events\n\n// Fixes" + " #12.\n", "events/a.go:3"},
 	{"a golden nobody reads", "tests", "events/testdata/a.json", "{}\n", "no test in events"},
