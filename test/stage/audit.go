@@ -120,12 +120,15 @@ func (a *Audit) Within(loss *events.Loss, ordered Instant, slack time.Duration) 
 }
 
 // Rows reads the table over the server's unix socket.
-func (v *Server) Rows(ctx context.Context) (map[Row]bool, error) {
+func (v *Server) Rows(ctx context.Context) (map[Row]bool, error) { return v.RowsSince(ctx, 0) }
+
+// RowsSince reads the rows that were sent at an instant or later.
+func (v *Server) RowsSince(ctx context.Context, since Instant) (map[Row]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var rows [][]string
 	err := until(ctx, 10*time.Second, func(ctx context.Context) (err error) { // it may be on its way up
-		rows, err = v.SQL(ctx, "SELECT writer, n FROM public.writes")
+		rows, err = v.SQL(ctx, fmt.Sprintf("SELECT writer, n FROM public.writes WHERE sent >= %d", since))
 		return err
 	})
 	if err != nil {

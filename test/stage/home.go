@@ -24,7 +24,7 @@ type home struct {
 const (
 	homePrefix = "sbst-"
 	// sweep kills by working directory, which finds orphans, frozen processes and servers whose directory was moved, and PostgreSQL's tools, which work anywhere, by
-	// what they were called with. Then it removes shared memory segments and the directory.
+	// what they were called with. Then it removes shared memory segments, file systems and the directory.
 	sweep = `
 for again in 1 2 3 4 5 6 7 8 9 10; do
   left=
@@ -41,6 +41,9 @@ done
 for f in "$1"/*/*/data/postmaster.pid "$1"/*/*/data.switchback/*/postmaster.pid; do
   [ -f "$f" ] && ipcrm -m "$(sed -n 7p "$f" | awk '{print $2}')" 2>/dev/null
 done
+while read -r _ at _; do
+  case "$at" in "$1"/*) umount -l "$at";; esac
+done </proc/mounts
 rm -rf "$1"
 `
 )

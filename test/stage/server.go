@@ -69,7 +69,7 @@ func (s *Stage) makeTemplate() error {
 		err = s.asOwner("", filepath.Join(s.bin, "initdb"), "-D", s.template, "-U", s.owner.name, "-E", "UTF8", "--no-locale", "--data-checksums", "--no-sync", "--no-instructions", "--wal-segsize=4")
 	}
 	if err == nil {
-		err = errors.Join(appendTo(filepath.Join(s.template, "postgresql.conf"), settings), os.WriteFile(filepath.Join(s.template, "pg_hba.conf"), []byte(hba), 0o600))
+		err = errors.Join(appendTo(filepath.Join(s.template, "postgresql.conf"), settings+s.options.Settings), os.WriteFile(filepath.Join(s.template, "pg_hba.conf"), []byte(hba), 0o600))
 	}
 	if err == nil {
 		err = s.asOwner(roles, filepath.Join(s.bin, "postgres"), "--single", "-D", s.template, "postgres")
@@ -110,7 +110,13 @@ func appendTo(path, text string) error {
 func (s *Stage) makeServer(ref events.Ref, port int, upstream *Server) (*Server, error) {
 	dir := filepath.Join(s.home.dir, ref.Region, ref.Cluster)
 	v := &Server{Ref: ref, Data: filepath.Join(dir, "data"), Port: port, bin: s.bin, owner: s.owner, net: s.net}
-	err := errors.Join(os.Mkdir(dir, 0o755), s.owner.own(dir))
+	err := os.Mkdir(dir, 0o755)
+	if err == nil && s.options.Disks {
+		err = mountDisk(dir)
+	}
+	if err == nil {
+		err = s.owner.own(dir)
+	}
 	if err == nil {
 		err = s.asOwner("", "/bin/cp", "-a", "--reflink=auto", s.template, v.Data)
 	}

@@ -24,6 +24,9 @@ type Options struct {
 	Bare   bool          // servers and network only: none of our processes
 	Keep   string        // directory to copy the logs to when it is closed; empty = they go with the stage
 	Every  time.Duration // how often each writer writes; 0 = Every
+	Disks  bool          // every server has a small file system of its own, which can be filled; ErrNoDisks where the machine allows none
+
+	Settings string // more lines for every server's postgresql.conf
 }
 
 // Stage is a running fleet. Its methods may be called from one goroutine; writers and followers run beside it.
