@@ -1,11 +1,25 @@
 package events
 
+import "slices"
+
 // FleetConfig is `cfg.fleet`: what holds for the whole fleet.
 type FleetConfig struct {
 	Profile    string   `json:"profile"`
 	Confirm    Duration `json:"confirm,omitempty"`   // 0 = the profile's
 	MaxOut     int      `json:"max_regions_out"`     // more regions out at once wait for approval
 	MaxPerHour int      `json:"max_groups_per_hour"` // 0 = no cap
+	Approval   []Span   `json:"approval,omitempty"`  // priorities of which automation moves nothing before a person approves
+}
+
+// Span is a class of priorities, both ends in it.
+type Span struct {
+	From int `json:"from"`
+	To   int `json:"to"`
+}
+
+// NeedsApproval reports whether automation may move a group of this priority only once a person approved.
+func (c FleetConfig) NeedsApproval(priority int) bool {
+	return slices.ContainsFunc(c.Approval, func(s Span) bool { return s.From <= priority && priority <= s.To })
 }
 
 // EventType names the payload in the catalogue.
@@ -16,6 +30,7 @@ func (FleetConfig) EventType() string { return "switchback.config.fleet" }
 type Automation struct {
 	Disarmed string                      `json:"disarmed,omitempty"` // why the whole fleet is disarmed; empty = armed
 	Regions  map[string]RegionAutomation `json:"regions,omitempty"`
+	Kinds    map[Kind]string             `json:"kinds,omitempty"` // why the groups of a kind are disarmed
 }
 
 // RegionAutomation is what operators switched for one region.

@@ -3,6 +3,7 @@ package events
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,6 +15,7 @@ type Ask struct {
 	Actor      string   `json:"actor"` // from the subject, never from the body
 	Group      string   `json:"group,omitempty"`
 	Region     string   `json:"region,omitempty"`
+	Kind       Kind     `json:"kind,omitempty"`    // arm, disarm: every group of a kind
 	Cluster    string   `json:"cluster,omitempty"` // region/cluster, for the verbs of one cluster; names its group too
 	To         string   `json:"to,omitempty"`      // region/cluster to promote; empty = best candidate
 	Reason     string   `json:"reason,omitempty"`
@@ -39,6 +41,7 @@ const (
 	AskArm         = "arm"
 	AskDisarm      = "disarm"
 	AskApprove     = "approve"
+	AskAcknowledge = "acknowledge"
 	AskMaintenance = "maintenance"
 	AskRestart     = "restart"
 	AskProtect     = "protect"
@@ -52,6 +55,7 @@ const (
 	aboutGroup about = 1 << iota
 	aboutRegion
 	aboutCluster
+	aboutKind
 	aboutFleet // nothing at all
 )
 
@@ -61,8 +65,9 @@ var askVerbs = []struct {
 	about about
 }{
 	{AskFailover, aboutGroup | aboutRegion}, {AskRestore, aboutGroup | aboutCluster}, {AskRebuild, aboutGroup | aboutCluster}, {AskSwitchover, aboutGroup},
-	{AskFailback, aboutGroup}, {AskAbort, aboutGroup}, {AskArm, aboutGroup | aboutRegion | aboutFleet}, {AskDisarm, aboutGroup | aboutRegion | aboutFleet},
-	{AskApprove, aboutGroup | aboutRegion}, {AskMaintenance, aboutCluster}, {AskRestart, aboutCluster}, {AskProtect, aboutGroup | aboutCluster}, {AskRelease, aboutGroup},
+	{AskFailback, aboutGroup}, {AskAbort, aboutGroup}, {AskArm, aboutGroup | aboutRegion | aboutKind | aboutFleet},
+	{AskDisarm, aboutGroup | aboutRegion | aboutKind | aboutFleet},
+	{AskApprove, aboutGroup | aboutRegion}, {AskAcknowledge, aboutGroup | aboutRegion}, {AskMaintenance, aboutCluster}, {AskRestart, aboutCluster}, {AskProtect, aboutGroup | aboutCluster}, {AskRelease, aboutGroup},
 }
 
 // AskVerbs lists the verbs in the order help shows them.
@@ -149,7 +154,7 @@ func (a Ask) checkAbout() error {
 	for _, x := range []struct {
 		what, name string
 		bit        about
-	}{{"group", a.Group, aboutGroup}, {"region", a.Region, aboutRegion}, {"cluster", a.Cluster, aboutCluster}} {
+	}{{"group", a.Group, aboutGroup}, {"region", a.Region, aboutRegion}, {"cluster", a.Cluster, aboutCluster}, {"kind", string(a.Kind), aboutKind}} {
 		if may&x.bit != 0 {
 			want = append(want, x.what)
 		}
@@ -164,6 +169,10 @@ func (a Ask) checkAbout() error {
 	switch {
 	case a.Group != "" && a.Region != "":
 		return fmt.Errorf("%s names group %q and region %q: want one of them", a.Verb, a.Group, a.Region)
+	case a.Kind != "" && named > 1:
+		return fmt.Errorf("%s names kind %q and something else: want one of them", a.Verb, a.Kind)
+	case a.Kind != "" && !slices.Contains(Kinds(), a.Kind):
+		return fmt.Errorf("kind %q: want one of %v", a.Kind, Kinds())
 	case named == 0 && may&aboutFleet == 0:
 		return fmt.Errorf("%s names neither %s: want one of them", a.Verb, strings.Join(want, " nor "))
 	}

@@ -24,6 +24,7 @@ type Record struct {
 	Op      *Operation      `json:"op,omitempty"`      // the running operation, or the last one
 	Config  uint64          `json:"config"`            // revision of the group's configuration it obeys
 	Disarm  string          `json:"disarm,omitempty"`  // why automation leaves this group alone; empty = armed
+	Approve string          `json:"approve,omitempty"` // who approved that automation moves it; for one incident
 	Settled bool            `json:"settled"`           // stable and protected long enough since automation moved it; new groups are
 	Since   time.Time       `json:"since"`             // display only: when Active last changed, by the leader's wall clock
 	Forks   []Fork          `json:"forks,omitempty"`   // where its timelines ended, by its promotions, oldest first

@@ -74,6 +74,9 @@ const (
 	KindExec     Kind = "exec"
 )
 
+// Kinds lists them.
+func Kinds() []Kind { return []Kind{KindPostgres, KindAirflow, KindExec} }
+
 // Phase is where the record of a group stands (2a-protocol, RECORD).
 type Phase string
 

@@ -10,11 +10,11 @@ import (
 const fleetWord = "fleet"
 
 func (a *app) armCommand() *cobra.Command {
-	return a.switchCommand(events.AskArm, "Switch automation on", "for the fleet, a region or a group. Each has a switch of its own; automation moves a group only if all three are on.", nil)
+	return a.switchCommand(events.AskArm, "Switch automation on", "for the fleet, a region, a kind or a group. Each has a switch of its own; automation moves a group only if all that concern it are on.", nil)
 }
 
 func (a *app) disarmCommand() *cobra.Command {
-	return a.switchCommand(events.AskDisarm, "Switch automation off", "for the fleet, a region or a group. Fencing goes on: an active cut off from everybody is still frozen. People may still move groups.",
+	return a.switchCommand(events.AskDisarm, "Switch automation off", "for the fleet, a region, a kind or a group. Fencing goes on: an active cut off from everybody is still frozen. People may still move groups.",
 		func(name string) error {
 			return a.confirm("disarm "+name+": nothing of it is failed over automatically from now on", name)
 		})
@@ -24,10 +24,15 @@ func (a *app) disarmCommand() *cobra.Command {
 func (a *app) switchCommand(verb, short, long string, sure func(name string) error) *cobra.Command {
 	ask := events.Ask{Verb: verb}
 	cmd := &cobra.Command{
-		Use: verb + " [GROUP | --region REGION]", Short: short, Long: short + " " + long, Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeGroup,
+		Use: verb + " [GROUP | --region REGION | --kind KIND]", Short: short, Long: short + " " + long, Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := fleetWord
-			if len(args) > 0 || cmd.Flags().Changed("region") { // an empty name must not mean everything
+			switch {
+			case cmd.Flags().Changed("kind"):
+				if name = string(ask.Kind); len(args) > 0 || cmd.Flags().Changed("region") || name == "" {
+					return usage("want a GROUP, --region REGION or --kind KIND, one of them")
+				}
+			case len(args) > 0 || cmd.Flags().Changed("region"): // an empty name must not mean everything
 				var err error
 				if ask.Group, err = one(args, ask.Region); err != nil {
 					return err
@@ -47,14 +52,30 @@ func (a *app) switchCommand(verb, short, long string, sure func(name string) err
 	}
 	askFlags(cmd, &ask)
 	cmd.Flags().StringVar(&ask.Region, "region", "", "a region")
+	cmd.Flags().StringVar((*string)(&ask.Kind), "kind", "", "every group of a kind: postgres, airflow or exec")
+	complete(cmd, "kind", []string{string(events.KindPostgres), string(events.KindAirflow), string(events.KindExec)})
+	cmd.Flags().BoolVar(&ask.DryRun, "dry-run", false, "say what it would do, and do nothing")
 	return cmd
 }
 
 func (a *app) approveCommand() *cobra.Command {
-	ask := events.Ask{Verb: events.AskApprove}
+	return a.concerning(events.AskApprove, "Let automation move what waits for a person", `A region, when more are out at once than max_regions_out allows; or a group whose priority is of a class that is approved first, alone or with all of its region.
+It is for this incident: once the region or the group is well again, the next one needs an approval of its own.`)
+}
+
+func (a *app) acknowledgeCommand() *cobra.Command {
+	return a.concerning(events.AskAcknowledge, "Say that you have looked at what automation did: it may move the group again", `After automation moved a group it leaves it alone until it was stable and protected for a while (wait.flapping). This ends the wait, for a group, or for every group moved out of or into a region.`)
+}
+
+// concerning is a verb about a group or a region that is done once it is answered.
+func (a *app) concerning(verb, short, long string) *cobra.Command {
+	ask := events.Ask{Verb: verb}
 	cmd := &cobra.Command{
-		Use: "approve --region REGION", Short: "Let automation move a region although more are out than allowed", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: verb + " GROUP | --region REGION", Short: short, Long: short + ".\n\n" + long, Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeGroup,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if ask.Group, err = one(args, ask.Region); err != nil {
+				return err
+			}
 			if err := a.prepare(&ask); err != nil {
 				return err
 			}
@@ -62,6 +83,7 @@ func (a *app) approveCommand() *cobra.Command {
 		},
 	}
 	askFlags(cmd, &ask)
-	cmd.Flags().StringVar(&ask.Region, "region", "", "the region to approve")
+	cmd.Flags().StringVar(&ask.Region, "region", "", "a region instead of a group")
+	cmd.Flags().BoolVar(&ask.DryRun, "dry-run", false, "say what it would do, and do nothing")
 	return cmd
 }

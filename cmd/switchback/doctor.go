@@ -192,6 +192,11 @@ func (d *diagnosis) controllers(ctx context.Context, c *client.Client) {
 	if why := s.View.Automation.Disarmed; why != "" {
 		d.found("warn", "automation", "disarmed for the fleet: %s", why)
 	}
+	for _, kind := range events.Kinds() {
+		if why, ok := s.View.Automation.Kinds[kind]; ok {
+			d.found("warn", "automation", "disarmed for kind %s: %s", kind, why)
+		}
+	}
 	for _, r := range s.View.Regions {
 		switch {
 		case r.Disarmed != "":

@@ -118,6 +118,9 @@ func (p *page) care(g *fleet.GroupView) {
 	if r.Restart != nil {
 		p.line("under way: %s restart of %s, by %s", r.Restart.ID, r.Restart.To, plain(r.Restart.By))
 	}
+	if r.Approve != "" {
+		p.line("approved %s: automation may move it in this incident", plain(r.Approve))
+	}
 	if r.Disarm != "" {
 		p.line("automation %s for it: %s", p.paint("DISARMED"), plain(r.Disarm))
 	}

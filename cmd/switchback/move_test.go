@@ -238,7 +238,7 @@ func TestBadAsks(t *testing.T) {
 		"failover --region eu-west-1 --to a/b --yes": "want one of them",
 		"failover Orders --yes":                      "group \"Orders\"",
 		"abort":                                      "accepts 1 arg(s)",
-		"approve":                                    "neither group nor region",
+		"approve":                                    "want a GROUP or --region REGION",
 		"disarm --region= --yes":                     "want a GROUP or --region REGION",
 		"arm a b":                                    "accepts at most 1 arg(s)",
 		"restore":                                    "want a GROUP, or a REGION/CLUSTER",

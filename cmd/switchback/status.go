@@ -120,6 +120,11 @@ func (p *page) status(s *controller.Status, waits string) {
 	for _, r := range s.View.Regions {
 		p.remarks(&r, s.View.Automation.Regions[r.Region])
 	}
+	for _, kind := range events.Kinds() {
+		if why, ok := s.View.Automation.Kinds[kind]; ok {
+			p.line("kind %s is %s: %s", kind, p.paint("DISARMED"), plain(why))
+		}
+	}
 	for region, ok := range sorted(s.Bus) {
 		if !ok {
 			p.line("the hub server in %s does not answer the leader", region)

@@ -13,18 +13,51 @@ func refuse(f *Facts, o *Outcome) {
 	n.By = f.Ask.Actor
 }
 
+// by is who asked, and why if it was said.
+func (f *Facts) by() string {
+	if f.Ask.Reason == "" {
+		return "by " + f.Ask.Actor
+	}
+	return "by " + f.Ask.Actor + ": " + f.Ask.Reason
+}
+
+// switched answers what a person switched for the group, and tells everybody.
+func switched(f *Facts, o *Outcome) {
+	o.answer(f, true, "")
+	n := o.notice(f, events.NoticeAutomation)
+	n.By = f.Ask.Actor
+}
+
+// approve lets automation move a group of a priority that needs it, for this incident.
+func approve(f *Facts, o *Outcome) {
+	o.draft(f).Approve = f.by()
+	switched(f, o)
+}
+
+// notApproved says why there is nothing to approve.
+func (f *Facts) notApproved() string {
+	switch {
+	case f.Record.Approve != "":
+		return f.Config.Group + " is approved already, " + f.Record.Approve
+	case f.cause() == causeNone:
+		return fmt.Sprintf("nothing speaks against %s: there is nothing to approve", f.Record.Active)
+	}
+	return f.Config.Group + " waits for no approval: " + f.Permit.Why
+}
+
+// acknowledge ends the cool-down: a person has looked at what automation did.
+func acknowledge(f *Facts, o *Outcome) {
+	o.draft(f).Settled = true
+	switched(f, o)
+}
+
 func disarm(f *Facts, o *Outcome) {
 	r := o.draft(f)
 	r.Disarm = ""
 	if f.Ask.Verb == events.AskDisarm {
-		r.Disarm = "by " + f.Ask.Actor
-		if f.Ask.Reason != "" {
-			r.Disarm += ": " + f.Ask.Reason
-		}
+		r.Disarm = f.by()
 	}
-	o.answer(f, true, "")
-	n := o.notice(f, events.NoticeAutomation)
-	n.By = f.Ask.Actor
+	switched(f, o)
 }
 
 func restoreDryRun(f *Facts, o *Outcome) {
@@ -63,7 +96,7 @@ func failover(f *Facts, o *Outcome) {
 			op.Unfenced = f.Ask.Actor + ": " + f.Ask.Reason
 		}
 	}
-	o.draft(f).Settled = f.Ask != nil
+	o.draft(f).Settled, o.Record.Approve = f.Ask != nil, ""
 	o.Attempt = old.Silent > 0
 	f.intent(o, op)
 }

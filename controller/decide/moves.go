@@ -35,12 +35,19 @@ var moves = [...]row{
 				o.answer(f, true, id)
 			}
 		}, "this ask is under way or done already"},
-	{"ask.disarm", "any", "disarm", asks(events.AskDisarm), disarm, "{actor} disarmed {group}: {reason}"},
-	{"ask.arm", "any", "arm", asks(events.AskArm), disarm, "{actor} armed {group}"},
 	{"refuse.maintenance", "any", "maintenance of a cluster the group has not", func(f *Facts) bool { return asks(events.AskMaintenance)(f) && f.askedMember() == nil }, refuse,
 		"{cluster} is no cluster of {group}"},
+	{"refuse.approve", "any", "approve of a group that waits for no approval", func(f *Facts) bool {
+		return asks(events.AskApprove)(f) && (f.cause() == causeNone || f.Permit.Rule != "wait.approval")
+	}, func(f *Facts, o *Outcome) { refuse(f, o); o.Why = f.notApproved() }, ""},
+	{"refuse.acknowledge", "any", "acknowledge of a group in no cool-down", func(f *Facts) bool { return asks(events.AskAcknowledge)(f) && f.Record.Settled }, refuse,
+		"{group} is in no cool-down: automation has not moved it, or it has been stable since"},
 	{"ask.dry-run", "any", "dry run of what switches something", func(f *Facts) bool { return f.Ask != nil && f.Ask.DryRun && !moving[f.Ask.Verb] },
 		func(f *Facts, o *Outcome) { o.answer(f, true, "") }, "would {verb} {group} if it can be done then: nothing was done"},
+	{"ask.approve", "any", "approve", asks(events.AskApprove), approve, "{actor} approved that automation moves {group}: {reason}"},
+	{"ask.acknowledge", "any", "acknowledge", asks(events.AskAcknowledge), acknowledge, "{actor} acknowledged the last move of {group}, automation may move it again: {reason}"},
+	{"ask.disarm", "any", "disarm", asks(events.AskDisarm), disarm, "{actor} disarmed {group}: {reason}"},
+	{"ask.arm", "any", "arm", asks(events.AskArm), disarm, "{actor} armed {group}"},
 	{"ask.maintenance", "any", "maintenance", asks(events.AskMaintenance), maintain, ""},
 	{"ask.abort", "any", "abort, before the promotion is recorded", func(f *Facts) bool {
 		return asks(events.AskAbort)(f) && (f.Record.Phase != events.PhaseActive || preparing(f.Record))

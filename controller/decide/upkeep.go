@@ -50,6 +50,10 @@ var upkeeps = [...]row{
 	}, "the configuration is obeyed from here on"},
 	{"upkeep.settled", "active", "stable and protected long enough since automation moved it", func(f *Facts) bool { return !f.Record.Settled && f.Stable >= f.D.Flapping },
 		func(f *Facts, o *Outcome) { o.draft(f).Settled = true }, "stable: automation may move it again"},
+	{"upkeep.approval", "active", "it was approved, and its active is well again", func(f *Facts) bool {
+		a := f.active()
+		return f.Record.Approve != "" && a.Fresh && a.Known && a.Health.Down == 0
+	}, func(f *Facts, o *Outcome) { o.draft(f).Approve = "" }, "its approval has ended: it was for one incident"},
 	{"restore.done", "active", "a restored cluster streams on the right timeline", func(f *Facts) bool { return len(f.finished()) > 0 }, finish, "it is a passive again, and may be promoted once the active has it on its list"},
 	{"restore.refused", "active", "a restore was refused for good", func(f *Facts) bool { return len(f.refusedRestore()) > 0 }, fail, "the cluster stays failed until a person asks again"},
 	{"restore.stalled", "active", "a restore stands still", func(f *Facts) bool { return len(f.stalled()) > 0 }, stall, "an alarm, once; it goes on"},

@@ -20,7 +20,7 @@ func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
 			break
 		}
 		units = f.askGroups(now, in, []*group{g}, &ans, eff)
-	case in.Verb == events.AskFailover:
+	case in.Verb == events.AskFailover || in.Verb == events.AskAcknowledge:
 		units = f.askRegion(now, in, &ans, eff)
 	default:
 		units = f.throw(in, &ans, eff)
@@ -33,7 +33,11 @@ func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
 			}
 		}
 		ans.Accepted = ok > 0
-		ans.Why = fmt.Sprintf("%d of %d groups move", ok, len(ans.Items))
+		what := "move"
+		if in.Verb == events.AskAcknowledge {
+			what = "are acknowledged"
+		}
+		ans.Why = fmt.Sprintf("%d of %d groups %s", ok, len(ans.Items), what)
 		if len(ans.Items) == 1 {
 			ans.Why = ans.Items[0].Why
 		}
@@ -80,15 +84,27 @@ func (f *Fleet) askRegion(now Now, in AskSeen, ans *events.Answer, eff *Effects)
 	}
 	var gs []*group
 	for _, k := range f.groups.keys {
-		if g := f.groups.get(k); g.record != nil && (g.record.Active.Region == in.Region || (g.record.Op != nil && g.record.Op.Ask == in.ID)) {
+		if g := f.groups.get(k); g.record != nil && concerns(g.record, &in) {
 			gs = append(gs, g)
 		}
 	}
 	if len(gs) == 0 {
 		ans.Why = fmt.Sprintf("no group is active in %s: nothing to move", in.Region)
+		if in.Verb == events.AskAcknowledge {
+			ans.Why = fmt.Sprintf("no group of %s was moved by automation and is not stable yet: nothing to acknowledge", in.Region)
+		}
 		return nil
 	}
 	return f.askGroups(now, in, gs, ans, eff)
+}
+
+// concerns reports whether an ask about a region is about a group: it is active there, or moved by this ask already; to acknowledge are the moves into
+// and out of it.
+func concerns(r *events.Record, in *AskSeen) bool {
+	if in.Verb == events.AskAcknowledge {
+		return !r.Settled && (r.Active.Region == in.Region || (r.Op != nil && r.Op.From.Region == in.Region))
+	}
+	return r.Active.Region == in.Region || (r.Op != nil && r.Op.Ask == in.ID)
 }
 
 func (f *Fleet) askGroups(now Now, in AskSeen, gs []*group, ans *events.Answer, eff *Effects) []unit {
@@ -117,36 +133,40 @@ func (f *Fleet) throw(in AskSeen, ans *events.Answer, eff *Effects) []unit {
 	if in.Reason != "" {
 		reason += ": " + in.Reason
 	}
-	next := events.Automation{Disarmed: f.automation.Disarmed, Regions: map[string]events.RegionAutomation{}}
-	for _, name := range f.regions.keys {
-		if r, ok := f.automation.Regions[name]; ok {
-			next.Regions[name] = r
-		}
-	}
+	next := f.automationCopy()
 	what := "the fleet"
-	if in.Region != "" {
+	switch {
+	case in.Region != "":
 		what = in.Region
+	case in.Kind != "":
+		what = "kind " + string(in.Kind)
 	}
 	r := next.Regions[in.Region]
+	disarmed := ""
 	switch in.Verb {
 	case events.AskDisarm:
 		ans.Why = "automation is disarmed for " + what
-		r.Disarmed = reason
-		if in.Region == "" {
-			next.Disarmed = reason
-		}
+		disarmed = reason
 	case events.AskArm:
 		ans.Why = "automation is armed for " + what
-		r.Disarmed = ""
-		if in.Region == "" {
-			next.Disarmed = ""
-		}
 	case events.AskApprove:
 		ans.Why = what + " may move although more regions are out than allowed"
 		r.Approved = reason
 	default:
 		ans.Why = in.Verb + " names no group: want one"
 		return nil
+	}
+	switch {
+	case in.Verb == events.AskApprove:
+	case in.Region != "":
+		r.Disarmed = disarmed
+	case in.Kind != "":
+		next.Kinds[in.Kind] = disarmed
+		if disarmed == "" {
+			delete(next.Kinds, in.Kind)
+		}
+	default:
+		next.Disarmed = disarmed
 	}
 	if in.Region != "" {
 		next.Regions[in.Region] = r
@@ -165,18 +185,32 @@ func (f *Fleet) throw(in AskSeen, ans *events.Answer, eff *Effects) []unit {
 	return []unit{{writes: []Write{{events.SubjectAutomation, next, &last}}, auto: true}}
 }
 
-// expire takes an approval back once its region is well again: it was for one outage.
-func (f *Fleet) expire(eff *Effects) []unit {
-	next := events.Automation{Disarmed: f.automation.Disarmed, Regions: map[string]events.RegionAutomation{}}
+// automationCopy is what is switched, to be changed and stored: what stands in f.automation never changes.
+func (f *Fleet) automationCopy() events.Automation {
+	next := events.Automation{Disarmed: f.automation.Disarmed, Regions: map[string]events.RegionAutomation{}, Kinds: map[events.Kind]string{}}
+	for _, name := range f.regions.keys {
+		if r, ok := f.automation.Regions[name]; ok {
+			next.Regions[name] = r
+		}
+	}
+	for _, k := range events.Kinds() {
+		if why, ok := f.automation.Kinds[k]; ok {
+			next.Kinds[k] = why
+		}
+	}
+	return next
+}
+
+// expire takes an approval back once its region is well again: it was for one outage. A leader that has not heard its agents in this term knows nothing
+// of that.
+func (f *Fleet) expire(now events.Instant, eff *Effects) []unit {
+	next := f.automationCopy()
 	var expired []string
 	for _, name := range f.regions.keys {
-		a, ok := f.automation.Regions[name]
-		if ok && a.Approved != "" && f.regions.get(name).judged.Verdict == events.VerdictHealthy {
+		if a, ok := next.Regions[name]; ok && a.Approved != "" && f.well(now, f.regions.get(name)) {
 			a.Approved = ""
-			expired = append(expired, name)
-		}
-		if ok {
 			next.Regions[name] = a
+			expired = append(expired, name)
 		}
 	}
 	if len(expired) == 0 {

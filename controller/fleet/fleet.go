@@ -150,7 +150,7 @@ func (f *Fleet) Apply(now Now, in Input) Effects {
 	} else {
 		eff.Wake = min(eff.Wake, due)
 	}
-	units = append(units, f.expire(&eff)...)
+	units = append(units, f.expire(now.Boot, &eff)...)
 	units = append(units, f.decideDirty(now, &eff)...)
 	units = append(units, f.resumes(now.Boot)...)
 	f.drive(now.Boot, &eff)

@@ -65,13 +65,17 @@ func (w *world) later(d time.Duration) Effects {
 
 // beat is one beat of an agent on every lane, with health of its cluster.
 func (w *world) beat(i int, server events.Server) {
+	w.lanes(i)
+	w.seq++
+	w.apply(HealthSeen{events.Health{Agent: agentAt(i), Nonce: "n", Full: uint64(w.seq), Peer: "p", Clusters: []events.ClusterHealth{{
+		Cluster: ref(i), Server: server, SystemID: "s", Streaming: server == events.ServerRecovery, LSN: 500, CanaryOK: true}}}})
+}
+
+func (w *world) lanes(i int) {
 	for n := range events.Lanes {
 		w.seq++
 		w.apply(LaneSeen{n, 1, agentAt(i), w.seq, events.LaneBody{Kind: events.LaneBeat, Nonce: "n"}})
 	}
-	w.seq++
-	w.apply(HealthSeen{events.Health{Agent: agentAt(i), Nonce: "n", Full: uint64(w.seq), Peer: "p", Clusters: []events.ClusterHealth{{
-		Cluster: ref(i), Server: server, SystemID: "s", Streaming: server == events.ServerRecovery, LSN: 500, CanaryOK: true}}}})
 }
 
 // born brings the group under care, and lets every agent acknowledge.

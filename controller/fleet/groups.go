@@ -60,6 +60,7 @@ type cluster struct {
 	healthAt events.Instant
 	reported bool
 	report   events.Report
+	streamAt events.Instant // when it was last known to stream, 0 = never
 	goodAt   events.Instant // the active's word it was last known to have all of, 0 = never
 }
 
@@ -158,6 +159,9 @@ func (f *Fleet) health(h events.Health, now events.Instant, heard bool) {
 		c.health, c.known = ch, true
 		if heard {
 			c.healthAt = now
+			if ch.Streaming {
+				c.streamAt = now
+			}
 		}
 		f.position(now, c)
 		f.touch(c.group)
@@ -298,6 +302,7 @@ func (f *Fleet) permit(at Now, g *group, r *region) gate.PermitFacts {
 	act := f.agents.get(g.record.Member(g.record.Active).Agent)
 	return gate.PermitFacts{
 		Group: g.name, Region: r.name, FleetDisarmed: f.automation.Disarmed, RegionDisarmed: f.automation.Regions[r.name].Disarmed, GroupDisarmed: g.record.Disarm,
+		Kind: g.config.Kind, KindDisarmed: f.automation.Kinds[g.config.Kind], NeedsApproval: f.cfg.NeedsApproval(g.config.Priority), GroupApproved: g.record.Approve != "",
 		Mode: g.config.Mode, Isolation: g.config.Isolation, Blind: f.blind, Dark: act == nil || f.silent(now, act) > 0,
 		OutBefore: f.outBefore(r), MaxOut: max(1, f.cfg.MaxOut), Approved: f.automation.Regions[r.name].Approved != "",
 		MovedLastHour: f.movedLastHour(now), MaxPerHour: f.cfg.MaxPerHour, Unsettled: !g.record.Settled, Quiet: quiet(g.record, at.Wall, f.d),

@@ -65,6 +65,11 @@ func (f *Fleet) owns(a *agent) bool {
 	return slices.ContainsFunc(a.holds, func(c events.Ref) bool { return f.owned(a, c) != nil })
 }
 
+// well reports whether a region is judged healthy, and every agent that makes it up was heard in this term.
+func (f *Fleet) well(now events.Instant, r *region) bool {
+	return r.judged.Verdict == events.VerdictHealthy && !slices.ContainsFunc(r.agents, func(a *agent) bool { return f.owns(a) && !f.fresh(now, a) })
+}
+
 // quiet reports whether everything an agent owns is in maintenance: its absence is not counted.
 func (f *Fleet) quiet(a *agent) bool {
 	n := 0
@@ -229,9 +234,13 @@ func (f *Fleet) regionFacts(now events.Instant, r *region) gate.RegionFacts {
 			fs.Silent++
 		}
 		least = min(least, s)
+		if s > 0 {
+			fs.Quiet = append(fs.Quiet, f.silence(now, a, s))
+			continue
+		}
 		for _, c := range a.holds {
-			if k := f.clusters.get(c); s == 0 && k.known && k.health.Down >= f.d.Silent() {
-				fs.Troubles = append(fs.Troubles, c.Cluster+" is down")
+			if t := f.trouble(now, c); t != "" {
+				fs.Troubles = append(fs.Troubles, c.Cluster+" "+t)
 			}
 		}
 	}
@@ -250,6 +259,51 @@ func (f *Fleet) regionFacts(now events.Instant, r *region) gate.RegionFacts {
 	}
 	f.walSightings(now, r, lastBeat, &fs)
 	return fs
+}
+
+// silence says of a silent agent for how long, and who looked at it and saw what.
+func (f *Fleet) silence(now events.Instant, a *agent, d time.Duration) gate.Silence {
+	s := gate.Silence{Agent: a.ref.Agent, For: d}
+	for _, x := range a.sights {
+		if x.at > max(a.beatAt, f.started) && now.Sub(x.at) < f.lookWindow() {
+			s.Lookers = append(s.Lookers, gate.Looker{Region: x.from, Age: now.Sub(x.at), Sees: x.sees})
+		}
+	}
+	return s
+}
+
+// trouble says what is wrong with a cluster whose agent beats: it is down, or it is a passive to which nothing comes, or that is further behind than its
+// group may lose. "" if nothing is.
+func (f *Fleet) trouble(now events.Instant, ref events.Ref) string {
+	c := f.clusters.get(ref)
+	if !c.known || c.group == nil || c.group.record == nil {
+		return ""
+	}
+	g := c.group
+	m := g.record.Member(ref)
+	switch {
+	case c.health.Down >= f.d.Silent():
+		return "is down"
+	case m == nil || !m.Candidate() || m.Quiet != nil || g.record.Running() || g.record.Restart != nil:
+		return ""
+	}
+	if act := f.clusters.get(g.record.Active); act == nil || !act.known || now.Sub(act.healthAt) >= f.d.FullHealth || act.health.Server != events.ServerWritable {
+		return "" // its upstream is what ails
+	}
+	if !c.health.Streaming && now.Sub(max(c.streamAt, g.since, f.started)) >= f.confirm() { // less is a reconnect
+		return "follows nobody: its replication is broken"
+	}
+	budget, n := g.config.MaxLoss, len(g.words)
+	if n == 0 || c.health.LSN == 0 {
+		return ""
+	}
+	if lag := int64(g.words[n-1].lsn) - int64(c.health.LSN); budget.Bytes > 0 && lag > budget.Bytes {
+		return fmt.Sprintf("is %d B behind, its group may lose %d B", lag, budget.Bytes)
+	}
+	if behind := g.words[n-1].at.Sub(c.goodAt); budget.Seconds > 0 && c.goodAt != 0 && behind.Seconds() > budget.Seconds {
+		return fmt.Sprintf("is %s behind, its group may lose %g s", gate.Round(behind), budget.Seconds)
+	}
+	return ""
 }
 
 // walSightings counts WAL that still arrives from a region: its database lives, and somebody sees it.

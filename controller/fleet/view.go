@@ -72,7 +72,7 @@ type ClusterView struct {
 
 // needPerson lists the rows after which nothing happens until somebody acts.
 var needPerson = map[string]bool{
-	"wait.manual": true, "wait.observe": true, "wait.fleet-disarmed": true, "wait.region-disarmed": true, "wait.group-disarmed": true,
+	"wait.manual": true, "wait.observe": true, "wait.fleet-disarmed": true, "wait.region-disarmed": true, "wait.group-disarmed": true, "wait.kind-disarmed": true, "wait.approval": true,
 	"wait.keep-running": true, "wait.max-regions-out": true, "wait.no-candidate": true, "wait.loss-budget": true, "wait.flapping": true,
 	"birth.record-lost": true, "birth.two-claims": true, "birth.not-one-writable": true, "birth.not-following": true,
 }

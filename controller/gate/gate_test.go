@@ -63,6 +63,8 @@ func TestPermit(t *testing.T) {
 		"wait.keep-running":    {Mode: events.ModeAuto, MaxOut: 1, Isolation: events.IsolationKeepRunning, Dark: true},
 		"wait.max-regions-out": {Mode: events.ModeAuto, MaxOut: 1, OutBefore: 1, Dark: true},
 		"wait.flapping":        {Mode: events.ModeAuto, MaxOut: 1, Unsettled: true},
+		"wait.kind-disarmed":   {Mode: events.ModeAuto, MaxOut: 1, Kind: events.KindAirflow, KindDisarmed: "by bob"},
+		"wait.approval":        {Mode: events.ModeAuto, MaxOut: 1, NeedsApproval: true},
 		"wait.groups-per-hour": {Mode: events.ModeAuto, MaxOut: 1, MaxPerHour: 2, MovedLastHour: 2},
 	} {
 		if p := Permit(f); p.Rule != want || p.OK != (want == "permit") || strings.ContainsAny(p.Why, "{}") {
@@ -71,6 +73,11 @@ func TestPermit(t *testing.T) {
 	}
 	if p := Permit(PermitFacts{Mode: events.ModeAuto, MaxOut: 1, OutBefore: 1, Dark: true, Approved: true}); !p.OK {
 		t.Errorf("approved, but %s", p.Rule)
+	}
+	for _, f := range []PermitFacts{{Mode: events.ModeAuto, MaxOut: 1, NeedsApproval: true, GroupApproved: true}, {Mode: events.ModeAuto, MaxOut: 1, NeedsApproval: true, Approved: true}} {
+		if p := Permit(f); !p.OK {
+			t.Errorf("approved, but %s", p.Rule)
+		}
 	}
 	if p := Permit(PermitFacts{Mode: events.ModeAuto, MaxOut: 1, Isolation: events.IsolationKeepRunning}); !p.OK {
 		t.Errorf("its agent is alive: keep-running does not stand in the way, but %s does", p.Rule)
@@ -86,5 +93,21 @@ func TestBlind(t *testing.T) {
 		if Blind(c.reached, c.all) != c.blind {
 			t.Errorf("%d of %d: want %v", c.reached, c.all, c.blind)
 		}
+	}
+}
+
+// A partly silent region names its silent agents, for how long, and who sees them; a long list is cut and counted.
+func TestPartSilentNamesAgents(t *testing.T) {
+	t.Parallel()
+	f := dark()
+	f.Agents, f.Silent, f.SilentFor = 9, 8, 0
+	f.Quiet = []Silence{{"a1", 2 * time.Second, nil}, {"a2", time.Second, []Looker{{Region: "r2"}, {Region: "r3", Sees: []string{"a2 (tls)"}}}}, {"a3", time.Second, []Looker{{Region: "r2"}}}}
+	for range 5 {
+		f.Quiet = append(f.Quiet, Silence{Agent: "b", For: time.Second})
+	}
+	j := Judge(f)
+	want := "8 of 9 agents are silent: a1 for 2.0 s, nobody has looked yet, a2 for 1.0 s, r3 got an answer of a2 (tls), a3 for 1.0 s, looked at and not seen, b for 1.0 s, nobody has looked yet, b for 1.0 s, nobody has looked yet and 3 more"
+	if j.Why != want {
+		t.Errorf("says %q\nwant %q", j.Why, want)
 	}
 }

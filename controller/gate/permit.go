@@ -12,6 +12,8 @@ type PermitFacts struct {
 	FleetDisarmed  string // why; empty = armed
 	RegionDisarmed string
 	GroupDisarmed  string
+	Kind           events.Kind
+	KindDisarmed   string
 	Mode           events.Mode
 	Isolation      events.Isolation
 	Blind          bool
@@ -19,6 +21,8 @@ type PermitFacts struct {
 	OutBefore      int  // regions that went out before this one and still are
 	MaxOut         int
 	Approved       bool // a person approved this region
+	NeedsApproval  bool // its priority is of a class that a person approves first
+	GroupApproved  bool // a person approved this group
 	MovedLastHour  int
 	MaxPerHour     int    // 0 = no cap
 	Unsettled      bool   // moved by automation and not stable since (flapping)
@@ -44,16 +48,18 @@ var permits = [...]permitRow{
 	{"wait.fleet-disarmed", func(f *PermitFacts) bool { return f.FleetDisarmed != "" }, "automation is disarmed for the fleet ({fleet}): `switchback arm` switches it on"},
 	{"wait.region-disarmed", func(f *PermitFacts) bool { return f.RegionDisarmed != "" }, "automation is disarmed for {region} ({regionwhy}): `switchback arm --region {region}` switches it on"},
 	{"wait.group-disarmed", func(f *PermitFacts) bool { return f.GroupDisarmed != "" }, "automation is disarmed for {group} ({groupwhy}): `switchback arm {group}` switches it on"},
+	{"wait.kind-disarmed", func(f *PermitFacts) bool { return f.KindDisarmed != "" }, "automation is disarmed for kind {kind} ({kindwhy}): `switchback arm --kind {kind}` switches it on"},
 	{"wait.maintenance", func(f *PermitFacts) bool { return f.Quiet != "" }, "{quiet}: automation leaves {group} alone until then"},
 	{"wait.blind", func(f *PermitFacts) bool { return f.Blind }, "the controller reaches fewer than half of the regions: a person may decide with --while-blind --reason"},
 	{"wait.keep-running", func(f *PermitFacts) bool { return f.Isolation == events.IsolationKeepRunning && f.Dark }, "{group} has isolation keep-running: it is never frozen, so a dark active proves nothing; no automatic failover"},
 	{"wait.max-regions-out", func(f *PermitFacts) bool { return f.OutBefore >= f.MaxOut && !f.Approved && f.Dark }, "more regions are out at once than max_regions_out allows: `switchback approve --region {region}` lets it go on"},
-	{"wait.flapping", func(f *PermitFacts) bool { return f.Unsettled }, "{group} was moved by automation and has not been stable since: `switchback failover {group}` still works"},
+	{"wait.flapping", func(f *PermitFacts) bool { return f.Unsettled }, "{group} was moved by automation and has not been stable since: `switchback acknowledge {group}` ends the wait, `switchback failover {group}` still works"},
 	{"wait.groups-per-hour", func(f *PermitFacts) bool { return f.MaxPerHour > 0 && f.MovedLastHour >= f.MaxPerHour }, "max_groups_per_hour is reached: `switchback failover {group}` still works"},
+	{"wait.approval", func(f *PermitFacts) bool { return f.NeedsApproval && !f.GroupApproved && !f.Approved }, "{group} is of a priority that a person approves first: `switchback approve {group}`, or all of its region with `switchback approve --region {region}`"},
 }
 
 // restores are the rows that stand in the way of a restore by automation too: nothing of it depends on how often or how many groups move.
-var restores = map[string]bool{"wait.observe": true, "wait.fleet-disarmed": true, "wait.region-disarmed": true, "wait.group-disarmed": true, "wait.maintenance": true, "wait.blind": true}
+var restores = map[string]bool{"wait.observe": true, "wait.fleet-disarmed": true, "wait.region-disarmed": true, "wait.group-disarmed": true, "wait.kind-disarmed": true, "wait.maintenance": true, "wait.blind": true}
 
 // Permit finds what stands in automation's way; none means it may act.
 func Permit(f PermitFacts) Permission {
@@ -68,7 +74,7 @@ func PermitRestore(f PermitFacts) Permission {
 func permit(f PermitFacts, counts func(id string) bool) Permission {
 	for i := range permits {
 		if r := &permits[i]; counts(r.id) && r.when(&f) {
-			why := strings.NewReplacer("{group}", f.Group, "{region}", f.Region, "{fleet}", f.FleetDisarmed, "{regionwhy}", f.RegionDisarmed, "{groupwhy}", f.GroupDisarmed, "{quiet}", f.Quiet).Replace(r.why)
+			why := strings.NewReplacer("{group}", f.Group, "{region}", f.Region, "{fleet}", f.FleetDisarmed, "{regionwhy}", f.RegionDisarmed, "{groupwhy}", f.GroupDisarmed, "{kind}", string(f.Kind), "{kindwhy}", f.KindDisarmed, "{quiet}", f.Quiet).Replace(r.why)
 			return Permission{false, r.id, why}
 		}
 	}

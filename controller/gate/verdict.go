@@ -26,6 +26,7 @@ type RegionFacts struct {
 	Lookers   []Looker      // other regions that looked since the silence began, sorted by region
 	Others    int           // other regions that could look
 	Troubles  []string      // clusters down, replication broken, lag over budget: in words
+	Quiet     []Silence     // the silent agents, sorted
 }
 
 // Looker is one other region's last look.
@@ -34,6 +35,16 @@ type Looker struct {
 	Age    time.Duration
 	Sees   []string // what it saw: "agent db17 (tls)"; empty = nothing
 }
+
+// Silence is one silent agent, and who looked at it since.
+type Silence struct {
+	Agent   string
+	For     time.Duration
+	Lookers []Looker
+}
+
+// shown bounds the agents and clusters that a judgement names; the rest is counted.
+const shown = 5
 
 // Judgement is the verdict on a region, with its reasons.
 type Judgement struct {
@@ -55,7 +66,7 @@ var verdicts = [...]verdictRow{
 	{"region.no-agents", func(f *RegionFacts) bool { return f.Agents == 0 }, events.VerdictHealthy, "no agents: nothing to judge"},
 	{"region.all-beating", func(f *RegionFacts) bool { return f.Silent == 0 && len(f.Troubles) == 0 }, events.VerdictHealthy, "every agent beats"},
 	{"region.troubled", func(f *RegionFacts) bool { return f.Silent == 0 }, events.VerdictDegraded, "every agent beats, but {troubles}"},
-	{"region.part-silent", func(f *RegionFacts) bool { return f.Silent < f.Agents }, events.VerdictDegraded, "{silent} of {agents} agents are silent"},
+	{"region.part-silent", func(f *RegionFacts) bool { return f.Silent < f.Agents }, events.VerdictDegraded, "{silent} of {agents} agents are silent: {quiet}"},
 	{"region.seen", func(f *RegionFacts) bool { return f.seen() }, events.VerdictSuspect, "no beat for {for}, but somebody still sees it: {sees}"},
 	{"region.blind", func(f *RegionFacts) bool { return f.Blind }, events.VerdictSuspect, "no beat for {for}, but the controller reaches fewer than half of the regions and can't judge"},
 	{"region.not-watched", func(f *RegionFacts) bool { return f.Watched < f.Horizon }, events.VerdictSuspect, "no beat seen, but this leader has watched for {watched} of {horizon} only"},
@@ -95,8 +106,35 @@ func (f *RegionFacts) say(s string) string {
 	return strings.NewReplacer(
 		"{for}", Round(f.SilentFor), "{confirm}", Round(f.Confirm), "{watched}", Round(f.Watched), "{horizon}", Round(f.Horizon),
 		"{silent}", fmt.Sprint(f.Silent), "{agents}", fmt.Sprint(f.Agents), "{lookers}", fmt.Sprint(len(f.Lookers)), "{need}", fmt.Sprint(min(2, max(1, f.Others))),
-		"{who}", strings.Join(who, " and "), "{sees}", strings.Join(sees, ", "), "{troubles}", strings.Join(f.Troubles, ", "),
+		"{who}", strings.Join(who, " and "), "{sees}", strings.Join(sees, ", "), "{troubles}", first(f.Troubles), "{quiet}", first(f.silences()),
 	).Replace(s)
+}
+
+// silences names the silent agents, each with its age and who sees it.
+func (f *RegionFacts) silences() (all []string) {
+	for _, s := range f.Quiet {
+		all = append(all, s.Agent+" for "+Round(s.For)+s.seen())
+	}
+	return all
+}
+
+func (s Silence) seen() string {
+	looked := ", nobody has looked yet"
+	for _, l := range s.Lookers {
+		if len(l.Sees) > 0 {
+			return fmt.Sprintf(", %s got an answer of %s", l.Region, l.Sees[0])
+		}
+		looked = ", looked at and not seen"
+	}
+	return looked
+}
+
+// first joins what there is room for.
+func first(all []string) string {
+	if n := len(all) - shown; n > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(all[:shown], ", "), n)
+	}
+	return strings.Join(all, ", ")
 }
 
 func (f *RegionFacts) facts(v events.Verdict) []events.Fact {
@@ -104,6 +142,12 @@ func (f *RegionFacts) facts(v events.Verdict) []events.Fact {
 		{What: "agents silent", Value: fmt.Sprintf("%d of %d", f.Silent, f.Agents), Blocks: f.Silent > 0 && f.Silent < f.Agents},
 		{What: "silent for", Value: fmt.Sprintf("%s (needs %s)", Round(f.SilentFor), Round(f.Confirm)), Blocks: f.Silent > 0 && f.Silent == f.Agents && f.SilentFor < f.Confirm},
 		{What: "watched by this leader for", Value: fmt.Sprintf("%s (needs %s)", Round(f.Watched), Round(f.Horizon)), Blocks: f.Silent > 0 && f.Watched < f.Horizon},
+	}
+	for _, s := range f.Quiet[:min(len(f.Quiet), shown)] {
+		fs = append(fs, events.Fact{What: "agent " + s.Agent, Value: "silent for " + Round(s.For) + s.seen()})
+	}
+	for _, t := range f.Troubles[:min(len(f.Troubles), shown)] {
+		fs = append(fs, events.Fact{What: "trouble", Value: t})
 	}
 	for _, l := range f.Lookers {
 		v := "looked and saw nothing"

@@ -22,6 +22,7 @@ type Fleet struct {
 const (
 	DefaultProject     = "default"
 	DefaultPriority    = 100 // lower moves first, so a group that is given 10 goes before the rest
+	maxPriority        = 1000
 	DefaultLossBytes   = 16 << 20
 	DefaultLossSeconds = 10
 )
@@ -99,6 +100,11 @@ func (f *fleet) automation(o *object) {
 	}
 	c.MaxOut = o.get("max_regions_out").integer(1, 1, 1000)
 	c.MaxPerHour = o.get("max_groups_per_hour").integer(0, 0, math.MaxInt32)
+	o.get("approval").list(func(v value) {
+		if s, ok := v.span(); ok {
+			c.Approval = append(c.Approval, s)
+		}
+	})
 	notify := o.get("notify")
 	notify.list(func(v value) {
 		if s, ok := v.text("the name of a notifier"); ok && !slices.Contains(f.notifiers, s) {
@@ -106,6 +112,25 @@ func (f *fleet) automation(o *object) {
 		}
 	})
 	notify.notYet("notify")
+}
+
+// span reads a class of priorities: 5, or 0-9.
+func (v value) span() (s events.Span, ok bool) {
+	text, ok := v.text("a priority or a range of them, as in 0-9")
+	if !ok {
+		return s, false
+	}
+	from, to, ranged := strings.Cut(text, "-")
+	if !ranged {
+		to = from
+	}
+	a, errA := strconv.Atoi(from)
+	b, errB := strconv.Atoi(to)
+	if errA != nil || errB != nil || a < 0 || b < a || b > maxPriority {
+		v.problem("%q: want a priority from 0 to %d or a range of them, as in 0-9", text, maxPriority)
+		return s, false
+	}
+	return events.Span{From: a, To: b}, true
 }
 
 // policy reads what both defaults and a group may say.
@@ -163,7 +188,7 @@ func (f *fleet) group(e entry) {
 		}
 		f.clusters(o, &g)
 		f.policy(o, &g)
-		g.Priority = o.get("priority").integer(g.Priority, 0, 1000)
+		g.Priority = o.get("priority").integer(g.Priority, 0, maxPriority)
 		o.get("depends_on").list(func(v value) {
 			if on := v.name("group"); on != "" {
 				g.DependsOn = append(g.DependsOn, on)
