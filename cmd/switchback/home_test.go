@@ -9,6 +9,7 @@ import (
 
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/client"
 )
 
 const kept = "/var/lib/switchback/kept/orders-8"
@@ -95,12 +96,23 @@ func TestHomePrinters(t *testing.T) {
 		"groups-noted":    func(p *page) { p.groups([]fleet.GroupView{restoring, held, released}) },
 		"why-restoring":   func(p *page) { p.why("orders", ordersWhy(), &restoring) },
 		"report-counted":  func(p *page) { p.report(&counted, "db17:"+kept); p.commits(&counted, "db17:"+kept) },
-		"report-home":     func(p *page) { p.report(&home, "") },
-		"report-restore":  func(p *page) { p.report(&restore, "db17:"+kept) },
-		"report-unread":   func(p *page) { p.report(&unread, "db17:"+kept); p.commits(&unread, "") },
-		"report-failed":   func(p *page) { p.report(&failed, ""); p.commits(&failed, "") },
-		"report-running":  func(p *page) { p.report(&running, "") },
-		"report-restart":  func(p *page) { p.report(&restart, "") },
+		"report-markdown": func(p *page) {
+			told := []client.Event{{Envelope: events.Envelope{Time: noon}, Notice: events.Notice{Rule: "promote", Why: "eu-central-1/orders-b is appointed at epoch 8"}}}
+			if err := p.reportDocument("orders", &counted, "db17:"+kept, told).Markdown(p.w); err != nil {
+				t.Error(err)
+			}
+		},
+		"report-html": func(p *page) {
+			if err := p.reportDocument("orders", &restore, "db17:"+kept, nil).HTML(p.w); err != nil {
+				t.Error(err)
+			}
+		},
+		"report-home":    func(p *page) { p.report(&home, "") },
+		"report-restore": func(p *page) { p.report(&restore, "db17:"+kept) },
+		"report-unread":  func(p *page) { p.report(&unread, "db17:"+kept); p.commits(&unread, "") },
+		"report-failed":  func(p *page) { p.report(&failed, ""); p.commits(&failed, "") },
+		"report-running": func(p *page) { p.report(&running, "") },
+		"report-restart": func(p *page) { p.report(&restart, "") },
 		"report-gave-way": func(p *page) {
 			p.report(&events.Operation{ID: "orders-8", Ended: "failed", EndWhy: "its group went on to orders-9"}, "")
 		},

@@ -22,13 +22,18 @@ const automation = decide.Automation
 
 func (a *app) reportCommand() *cobra.Command {
 	var commits bool
+	var form string
 	cmd := &cobra.Command{
 		Use: "report OPERATION or GROUP", Short: "One operation: both clocks, times by phase, fence proof, what was lost", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
 		Long: `Shows one operation, or the last move of a group. What a failover lost is bounded at first, and counted to the commit once its old side is restored.`,
 		Example: `  switchback report orders
   switchback report orders-8 --commits
+  switchback report orders-8 --format html >orders-8.html
   switchback report orders-restore-3 -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.checkForm(form); err != nil {
+				return err
+			}
 			return a.asking(cmd, func(ctx context.Context, c *client.Client) error {
 				var raw json.RawMessage
 				var r controller.Report
@@ -47,6 +52,10 @@ func (a *app) reportCommand() *cobra.Command {
 				if a.output == "table" {
 					kept = keptAt(ctx, c, r.Group, &r.Operation)
 				}
+				if form != "" {
+					d := a.page().reportDocument(r.Group, &r.Operation, kept, noticesOf(ctx, c, r.Group, r.Operation.ID))
+					return a.write(d, form)
+				}
 				return a.show(raw, func(p *page) {
 					p.report(&r.Operation, kept)
 					if commits {
@@ -56,6 +65,7 @@ func (a *app) reportCommand() *cobra.Command {
 			})
 		},
 	}
+	formFlag(cmd, &form)
 	cmd.Flags().BoolVar(&commits, "commits", false, "list the lost commits one by one")
 	return cmd
 }
@@ -114,16 +124,7 @@ func (p *page) clocks(o *events.Operation) {
 	if o.Ended != "" && o.Ended != "done" || o.Verb == "" {
 		return
 	}
-	serving, protected := "not yet", "not yet"
-	switch took := sumOf(o.Phases); {
-	case o.Serving > 0:
-		serving = gate.Round(o.Serving)
-	case o.Ended == "done" && took > 0:
-		serving = gate.Round(took)
-	}
-	if o.Protected > 0 {
-		protected = gate.Round(o.Protected)
-	}
+	serving, protected := clockOf(served(o)), clockOf(o.Protected)
 	switch {
 	case restores(o):
 		p.line("%s", clockText("protected again", protected))
@@ -132,6 +133,21 @@ func (p *page) clocks(o *events.Operation) {
 	default:
 		p.line("%s   %s", clockText("serving again", serving), clockText("protected again", protected))
 	}
+}
+
+// served is when it served again, 0 = not yet: what ended before there were two clocks has its phases only.
+func served(o *events.Operation) time.Duration {
+	if o.Serving == 0 && o.Ended == "done" {
+		return sumOf(o.Phases)
+	}
+	return o.Serving
+}
+
+func clockOf(took time.Duration) string {
+	if took == 0 {
+		return "not yet"
+	}
+	return gate.Round(took)
 }
 
 func clockText(what, when string) string {

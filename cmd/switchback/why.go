@@ -99,10 +99,18 @@ func (p *page) why(name string, w *controller.Why, g *fleet.GroupView) {
 	if len(w.History) > 0 {
 		p.line("before:")
 	}
+	for _, e := range told(w) {
+		p.notice("  ", e)
+	}
+}
+
+// told is what was told before, oldest first.
+func told(w *controller.Why) (all []client.Event) {
 	for _, e := range w.History {
 		var n events.Notice
 		if json.Unmarshal(e.Data, &n) == nil {
-			p.notice("  ", client.Event{Envelope: e, Notice: n})
+			all = append(all, client.Event{Envelope: e, Notice: n})
 		}
 	}
+	return all
 }

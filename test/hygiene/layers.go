@@ -22,6 +22,7 @@ var layers = []layer{
 	{"pkg/sight", []string{"events"}},
 	{"pkg/site", []string{"events", "pkg/bus", "pkg/config"}}, // the one place where files and bus meet
 	{"pkg/calendar/...", nil},
+	{"pkg/document", nil},
 	{"pkg/client/...", []string{"events", "pkg/bus"}}, // speaks to the bus or to the API
 
 	{"regionagent/lease", []string{"events"}},
