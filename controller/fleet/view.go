@@ -9,11 +9,12 @@ import (
 
 // View is the fleet as surfaces show it; ages count from the instant it was taken.
 type View struct {
-	Term       events.Seq        `json:"term"`
-	Blind      bool              `json:"blind"`
-	Automation events.Automation `json:"automation"`
-	Regions    []RegionView      `json:"regions"`
-	Groups     []GroupView       `json:"groups"`
+	Term       events.Seq         `json:"term"`
+	Blind      bool               `json:"blind"`
+	Automation events.Automation  `json:"automation"`
+	Fleet      events.FleetConfig `json:"fleet"`
+	Regions    []RegionView       `json:"regions"`
+	Groups     []GroupView        `json:"groups"`
 }
 
 // RegionView is one line of `status`.
@@ -79,7 +80,7 @@ var needPerson = map[string]bool{
 
 // View takes the picture.
 func (f *Fleet) View(now Now) View {
-	v := View{Term: f.term, Blind: f.blind, Automation: f.automation}
+	v := View{Term: f.term, Blind: f.blind, Automation: f.automation, Fleet: f.cfg}
 	rows := map[string]*RegionView{}
 	for _, name := range f.regions.keys {
 		r := f.regions.get(name)

@@ -17,15 +17,15 @@ type Document struct {
 	Sections []*Section
 }
 
-// Section is a heading with what stands below it, in this order: paragraphs, a table, commands to be typed, a list.
+// Section is a heading with what stands below it, in this order: paragraphs, a table, a list, commands to be typed.
 type Section struct {
 	Heading  string
 	Level    int // 2 or 3
 	Text     []string
 	Heads    []string // of the table; a head that begins with > is aligned right
 	Rows     [][]string
-	Commands []string
 	List     []string
+	Commands []string
 }
 
 // Section begins a section of the first level, and returns it to be filled.
@@ -70,13 +70,41 @@ func plain(s string) string {
 // escape keeps Markdown from taking a character for a sign.
 var escape = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", `\<`, ">", `\>`, "|", `\|`, "#", `\#`, "~", `\~`)
 
-// md is text for Markdown. A dash or a plus is a sign only where a line begins.
-func md(s string) string {
-	s = escape.Replace(plain(s))
-	if strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") {
-		s = `\` + s
+// span is a piece of a line: text, or code that stood between backticks.
+type span struct {
+	Text string
+	Code bool
+}
+
+// spans takes a line apart at its pairs of backticks, as our sentences quote commands. In what others wrote they make code, too, and code is shown as it is.
+func spans(s string) (all []span) {
+	parts := strings.Split(plain(s), "`")
+	if len(parts)%2 == 0 { // the last one has no partner
+		n := len(parts) - 2
+		parts = append(parts[:n:n], parts[n]+"`"+parts[n+1])
 	}
-	return s
+	for i, p := range parts {
+		if p != "" {
+			all = append(all, span{p, i%2 == 1})
+		}
+	}
+	return all
+}
+
+// md is text for Markdown. A dash or a plus is a sign only where a line begins; a bar ends a cell even within code.
+func md(s string) string {
+	var b strings.Builder
+	for _, x := range spans(s) {
+		switch {
+		case x.Code:
+			b.WriteString("`" + strings.ReplaceAll(x.Text, "|", `\|`) + "`")
+		case b.Len() == 0 && (x.Text[0] == '-' || x.Text[0] == '+'):
+			b.WriteString(`\` + escape.Replace(x.Text))
+		default:
+			b.WriteString(escape.Replace(x.Text))
+		}
+	}
+	return b.String()
 }
 
 // Markdown writes the document as GitHub's Markdown.
@@ -101,16 +129,19 @@ func (s *Section) markdown(b *strings.Builder) {
 	if len(s.Rows) > 0 {
 		s.table(b)
 	}
-	if len(s.Commands) > 0 {
-		b.WriteString("\n")
-		for _, c := range s.Commands {
-			b.WriteString("    " + plain(c) + "\n")
-		}
-	}
 	if len(s.List) > 0 {
 		b.WriteString("\n")
 		for _, p := range s.List {
 			b.WriteString("- " + md(p) + "\n")
+		}
+	}
+	if len(s.Commands) > 0 {
+		if len(s.List) > 0 {
+			b.WriteString("\n<!-- -->\n") // else the block would belong to the last entry
+		}
+		b.WriteString("\n")
+		for _, c := range s.Commands {
+			b.WriteString("    " + plain(c) + "\n")
 		}
 	}
 }
@@ -142,9 +173,11 @@ func (s *Section) table(b *strings.Builder) {
 // page is the whole of it: no script, nothing fetched, black on white when printed.
 var page = template.Must(template.New("document").Funcs(template.FuncMap{
 	"plain": plain,
+	"spans": spans,
 	"head":  func(h string) string { return strings.TrimPrefix(h, ">") },
 	"right": func(heads []string, i int) bool { return i < len(heads) && strings.HasPrefix(heads[i], ">") },
-}).Parse(`<!doctype html>
+}).Parse(`{{define "text"}}{{range spans .}}{{if .Code}}<code>{{.Text}}</code>{{else}}{{.Text}}{{end}}{{end}}{{end -}}
+<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -160,6 +193,7 @@ h1 { font-size: 1.6rem; margin-bottom: 0 } h2 { font-size: 1.2rem; margin-top: 2
 .wide { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; margin: .7rem 0 } th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere }
 th { color: var(--dim); font-weight: 600 } .right { text-align: right; font-variant-numeric: tabular-nums }
+code { background: var(--code); padding: 0 .2rem; border-radius: 3px }
 pre { background: var(--code); border: 1px solid var(--line); border-radius: 4px; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere }
 h2, h3 { break-after: avoid } tr, pre, li { break-inside: avoid }
 </style>
@@ -173,28 +207,28 @@ h2, h3 { break-after: avoid } tr, pre, li { break-inside: avoid }
 {{- range $s := .Sections}}
 {{if eq .Level 2}}<h2>{{plain .Heading}}</h2>{{else}}<h3>{{plain .Heading}}</h3>{{end}}
 {{- range .Text}}
-<p>{{plain .}}</p>
+<p>{{template "text" .}}</p>
 {{- end}}
 {{- with .Rows}}
 <div class="wide"><table>
 <thead><tr>{{range $i, $h := $s.Heads}}<th scope="col"{{if right $s.Heads $i}} class="right"{{end}}>{{head $h}}</th>{{end}}</tr></thead>
 <tbody>
 {{- range .}}
-<tr>{{range $i, $c := .}}<td{{if right $s.Heads $i}} class="right"{{end}}>{{plain $c}}</td>{{end}}</tr>
+<tr>{{range $i, $c := .}}<td{{if right $s.Heads $i}} class="right"{{end}}>{{template "text" $c}}</td>{{end}}</tr>
 {{- end}}
 </tbody>
 </table></div>
 {{- end}}
-{{- with .Commands}}
-<pre>{{range $i, $c := .}}{{if $i}}
-{{end}}{{plain $c}}{{end}}</pre>
-{{- end}}
 {{- with .List}}
 <ul>
 {{- range .}}
-<li>{{plain .}}</li>
+<li>{{template "text" .}}</li>
 {{- end}}
 </ul>
+{{- end}}
+{{- with .Commands}}
+<pre>{{range $i, $c := .}}{{if $i}}
+{{end}}{{plain $c}}{{end}}</pre>
 {{- end}}
 {{- end}}
 </main>

@@ -21,7 +21,7 @@ func everything() *document.Document {
 	s.Heads = []string{"phase", ">took"}
 	s.Row("detect", "2.0 s")
 	s.Row("promote", "0.3 s")
-	u := d.Under("Next")
+	u := d.Under("Next").Say("Then type `switchback why orders`, and ` alone is text.")
 	u.Type("switchback failback orders")
 	u.Type("switchback report orders")
 	u.Point("its home is restored first")
@@ -63,7 +63,7 @@ func TestForms(t *testing.T) {
 // What people and servers write is text, wherever it stands.
 func TestNothingBreaksOut(t *testing.T) {
 	t.Parallel()
-	evil := "a</pre></td><script>alert(1)</script>\n# heading\n| cell | [x](javascript:1) `code` *b*\x1b[31m"
+	evil := "a</pre></td><script>alert(1)</script>\n# heading\n| cell | [x](javascript:1) `<b>|code` *b* `\x1b[31m"
 	d := &document.Document{Title: evil, Subtitle: evil}
 	s := d.Section(evil).Say(evil)
 	s.Heads = []string{"h"}
@@ -71,7 +71,7 @@ func TestNothingBreaksOut(t *testing.T) {
 	s.Type(evil)
 	s.Point(evil)
 	html := render(t, d.HTML)
-	if strings.Contains(html, "<script>") || strings.Contains(html, "\x1b") || strings.Contains(html, "</pre></td>") {
+	if strings.Contains(html, "<script>") || strings.Contains(html, "<b>") || strings.Contains(html, "\x1b") || strings.Contains(html, "</pre></td>") {
 		t.Errorf("something broke out of the HTML:\n%s", html)
 	}
 	text := render(t, d.Markdown)
@@ -81,7 +81,7 @@ func TestNothingBreaksOut(t *testing.T) {
 		}
 	}
 	for line := range strings.Lines(strings.ReplaceAll(text, `\]`, "")) {
-		for _, bad := range []string{"<script>", "](", " `", " *"} {
+		for _, bad := range []string{"<script>", "](", " *"} {
 			if !strings.HasPrefix(line, "    ") && strings.Contains(line, bad) {
 				t.Errorf("Markdown would take %q for a sign: %s", bad, line)
 			}
