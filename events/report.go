@@ -21,6 +21,7 @@ type Report struct {
 	Version  uint64   `json:"version"`            // candidate list acknowledged
 	Results  []Result `json:"results,omitempty"`  // the last ReportResults, oldest first
 	Fenced   string   `json:"fenced,omitempty"`   // how it was fenced last: clean stop, killed; with the facts proved
+	Exempt   bool     `json:"exempt,omitempty"`   // nothing freezes it when its right is over (mode observe, keep-running, released): its lease proves nothing
 	Override string   `json:"override,omitempty"` // latched: somebody used guard override
 }
 

@@ -50,7 +50,8 @@ type agent struct {
 	dialConf   *tls.Config
 	cert       string
 	peerClient *http.Client
-	client     *guard.Client // nil: no guard
+	client     *guard.Client  // nil: no guard yet
+	began      events.Instant // when the loop did
 	clients    chan *guard.Client
 	inbox      chan func(now events.Instant) lease.Effects
 	reports    *reporter

@@ -92,7 +92,7 @@ func (a *agent) alarms() []string {
 	for _, d := range a.bus.Denied() {
 		as = append(as, "the bus forbids: "+d)
 	}
-	if a.client == nil || a.client.Down(boottime.Now()) {
+	if a.unguarded(boottime.Now()) {
 		as = append(as, "the guard is down")
 	}
 	return as

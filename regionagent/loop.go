@@ -20,7 +20,7 @@ func (a *agent) loop(ctx context.Context) error {
 	defer wake.Stop()
 	beat := time.NewTicker(a.d.Beat)
 	defer beat.Stop()
-	next := a.step(ctx, a.core.Tick)
+	next := a.begin(ctx)
 	for a.fatal == nil {
 		var asks <-chan uint64
 		var states <-chan guard.State
@@ -52,6 +52,22 @@ func (a *agent) loop(ctx context.Context) error {
 		}
 	}
 	return a.fatal
+}
+
+// begin waits for what the guard holds from before this start, which is part of the right (A8): judged without it, what runs rightly would be frozen by every
+// upgrade. It waits no longer than a guard may be away.
+func (a *agent) begin(ctx context.Context) events.Instant {
+	a.began = boottime.Now()
+	late := time.NewTimer(guard.Away(a.d))
+	defer late.Stop()
+	select {
+	case c := <-a.clients:
+		a.guarded(ctx, c)
+	case <-late.C:
+		a.log.Error("the guard does not answer")
+	case <-ctx.Done():
+	}
+	return a.step(ctx, a.core.Tick)
 }
 
 // step hands one input to the core and carries its effects out, in order: the ledger is on disk before anything else is done or said.
@@ -101,8 +117,8 @@ func (a *agent) answer(ctx context.Context, ask uint64) events.Instant {
 	var next events.Instant
 	for _, l := range left {
 		ref, err := events.ParseRef(l.Cluster)
-		if err == nil && l.Left > 0 {
-			next = a.step(ctx, func(t events.Instant) lease.Effects { return a.core.Handed(t, ref, now.Add(l.Left)) })
+		if err == nil {
+			next = a.step(ctx, func(t events.Instant) lease.Effects { return a.core.Handed(t, ref, l, now.Add(l.Left)) })
 		}
 	}
 	return next
@@ -140,7 +156,7 @@ func (a *agent) guarded(ctx context.Context, c *guard.Client) events.Instant {
 // watchGuard freezes by itself what must be held while the guard is dead (D1). A kill or thaw waits for the guard, or for the core's own rows.
 func (a *agent) watchGuard(ctx context.Context) {
 	now := boottime.Now()
-	down := a.client == nil || a.client.Down(now)
+	down := a.unguarded(now)
 	a.metrics.guard.Set(bit(!down))
 	if !down {
 		return
@@ -160,6 +176,14 @@ func (a *agent) watchGuard(ctx context.Context) {
 			}()
 		}
 	}
+}
+
+// unguarded reports whether the guard has been away for too long.
+func (a *agent) unguarded(now events.Instant) bool {
+	if a.client == nil {
+		return now.Sub(a.began) >= guard.Away(a.d)
+	}
+	return a.client.Down(now)
 }
 
 // dialGuard keeps a connection to the guard.

@@ -158,7 +158,7 @@ var moves = [...]row{
 		"fence of {active} waived: {proof}"},
 	{"proof.ack", "fencing", "the old active reported passive at this epoch (C3b)", func(f *Facts) bool { return f.active().passiveAt(f.Record.Epoch) }, prove(events.ProofAck), "{active} fenced: {proof}"},
 	{"proof.lease", "fencing", "two revocations, L over, target passive at this epoch and listed (C3a)", func(f *Facts) bool {
-		return f.Lease.Waited(f.Now) && f.target().passiveAt(f.Record.Epoch) && f.listed(f.Record.Target)
+		return f.Lease.Waited(f.Now) && f.target().passiveAt(f.Record.Epoch) && f.listed(f.Record.Target) && !f.active().Report.Exempt
 	}, prove(events.ProofLease), "{active} fenced: {proof}"},
 	{"switch.target", "fencing", "the target is lost and another candidate is fit (C7)", func(f *Facts) bool { return f.targetLost() && f.none(events.Ref{}) == "" }, switchTarget,
 		"{target} takes the place of the candidate that was lost"},

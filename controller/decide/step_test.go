@@ -174,6 +174,8 @@ func TestAsksAreAnswered(t *testing.T) {
 		"blind":             {func(f *Facts) { f.Blind = true }, ask(events.AskFailover), "refuse.blind", false},
 		"blind, overridden": {func(f *Facts) { f.Blind, f.Ask.WhileBlind = true, true }, ask(events.AskFailover), "failover.asked", true},
 		"dark, loss":        {func(f *Facts) { regionOut(f); f.Sent = 5000 }, ask(events.AskFailover), "refuse.loss", false},
+		"dark, unguarded":   {func(f *Facts) { regionOut(f); f.Members[0].Report.Exempt = true }, ask(events.AskFailover), "refuse.no-candidate", false},
+		"fence waived":      {func(f *Facts) { regionOut(f); f.Members[0].Report.Exempt, f.Ask.Unfenced = true, true }, ask(events.AskFailover), "failover.asked", true},
 		"loss accepted":     {func(f *Facts) { regionOut(f); f.Sent, f.Ask.AcceptLoss = 5000, true }, ask(events.AskFailover), "failover.asked", true},
 		"running":           {fencing, ask(events.AskFailover), "refuse.running", false},
 		"abort":             {fencing, ask(events.AskAbort), "ask.abort", true},
@@ -233,6 +235,7 @@ func TestLeaseProofNeedsAllOfIt(t *testing.T) {
 		"L not over":            func(f *Facts) { f.Lease.Received++ },
 		"agent honours longer":  func(f *Facts) { f.Lease.Wait = 3 * time.Second },
 		"target at older epoch": func(f *Facts) { f.Members[1].Report.Passive = 4 },
+		"nothing freezes it":    func(f *Facts) { f.Members[0].Report.Exempt = true },
 		"target not listed":     func(f *Facts) { f.Record.Lists = append(f.Record.Lists, events.CandidateList{Version: 3}) },
 	} {
 		t.Run(name, func(t *testing.T) {

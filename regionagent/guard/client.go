@@ -99,14 +99,12 @@ func (c *Client) States() <-chan State { return c.states }
 // Gone is closed when the connection has ended.
 func (c *Client) Gone() <-chan struct{} { return c.gone }
 
-// Down reports whether the guard is to be taken for dead: the connection ended, or no ask came for 3 h. Then nobody holds the deadline but the agent.
+// Away is how long a guard may be away before nobody holds the deadline but the agent, which then freezes (D1): one that is upgraded is back by then.
+func Away(d events.Durations) time.Duration { return 3 * d.Beat }
+
+// Down reports whether the guard is to be taken for dead: no ask came for longer than Away, whether or not the connection ended.
 func (c *Client) Down(now events.Instant) bool {
-	select {
-	case <-c.gone:
-		return true
-	default:
-		return now.Sub(events.Instant(c.heard.Load())) > 3*c.d.Beat
-	}
+	return now.Sub(events.Instant(c.heard.Load())) > Away(c.d)
 }
 
 // Answer answers an ask. Left counts from the moment it was computed, which must be after the ask was taken.

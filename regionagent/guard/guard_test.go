@@ -74,9 +74,7 @@ func TestKilledGuardFreezesFirstWhenItIsBack(t *testing.T) {
 	freezertest.Moving(t, c.Tree)
 	g.end(t, syscall.SIGKILL)
 	<-a.Gone()
-	if !a.Down(boottime.Now()) {
-		t.Error("the agent takes a dead guard for alive")
-	}
+	freezertest.Eventually(t, "the agent takes it for dead", func() bool { return a.Down(boottime.Now()) })
 	freezertest.Moving(t, c.Tree) // nobody holds the deadline now but the agent
 	g = h.start("guard")
 	freezertest.Eventually(t, "the guard froze first", says(g, "to=frozen"))

@@ -36,6 +36,7 @@ type cluster struct {
 	retryAt   events.Instant
 	stepAt    events.Instant // a step that failed is not tried again before
 	handed    events.Instant // deadline the guard confirmed to hold
+	told      Left           // what the guard was told with it
 	held      events.Instant // deadline the guard held from before this start (A8)
 	promise   events.Instant // own promise runs until then (G2)
 	grants    []grant        // answers by candidate, in the order of the acknowledged list
@@ -205,13 +206,17 @@ func (a *Agent) GuardHeld(now events.Instant, ref events.Ref, until events.Insta
 	return a.settle(now)
 }
 
-// Handed takes the guard's word that it now holds a deadline: only then may the agent rely on it (A8).
-func (a *Agent) Handed(now events.Instant, ref events.Ref, until events.Instant) Effects {
+// Handed takes the guard's word that it now holds what it was told of a cluster, and until when: only then may the agent rely on it (A8).
+func (a *Agent) Handed(now events.Instant, ref events.Ref, told Left, until events.Instant) Effects {
 	if c := a.cluster(ref); c != nil {
-		c.handed = until
+		c.told, c.handed = told, until
 	}
 	return a.settle(now)
 }
+
+// guarded reports whether the guard would end this cluster by itself, were this process to die now. Before it would, nobody may hear that the cluster is active:
+// a lease that nothing ends proves nothing (C3a).
+func (c *cluster) guarded() bool { return c.told.Held && !c.told.Exempt }
 
 // Right is a cluster's right to run: the instant until which it may acknowledge writes (A8); 0 = none.
 func (a *Agent) Right(now events.Instant, ref events.Ref) events.Instant {

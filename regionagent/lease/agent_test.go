@@ -92,7 +92,7 @@ func active(t *testing.T) *rig {
 	r.beats(0, 1, 2) // those that left with the reading
 	r.beats(0, 1, 2)
 	r.set(1, events.RoleActive, 10)
-	r.a.Handed(r.now, own, r.now.Add(r.d.Run))
+	r.a.Handed(r.now, own, Left{Held: true}, r.now.Add(r.d.Run))
 	return r
 }
 
@@ -264,7 +264,7 @@ func TestPromises(t *testing.T) {
 	r.read(7, events.LaneBody{Kind: events.LaneBeat, Nonce: "nonce"})
 	r.set(6, events.RoleActive, 20)
 	r.beats(0, 1, 2)
-	r.a.Handed(r.now, own, r.now.Add(time.Hour))
+	r.a.Handed(r.now, own, Left{Held: true}, r.now.Add(time.Hour))
 	if vs := verbs(r.a.Tick(r.now)); len(vs) > 0 {
 		t.Fatalf("did %v over its own promise", vs)
 	}

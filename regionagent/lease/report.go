@@ -6,10 +6,10 @@ import (
 	"github.com/switchback-dr/switchback/events"
 )
 
-// report emits the agent's word on a cluster whenever it changed.
+// report emits the agent's word on a cluster whenever it changed. Of an active that may write nothing is said before its guard holds it (A8).
 func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	e := a.led.Find(c.ref)
-	if e == nil {
+	if e == nil || e.Role == events.RoleActive && !e.Exempt() && !c.guarded() && c.server != events.ServerFrozen && !c.server.Stopped() {
 		return
 	}
 	if a.passive(now, c, e) {
@@ -17,7 +17,7 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	}
 	r := events.Report{
 		Agent: a.self, Cluster: c.ref, Group: e.Group, Nonce: a.nonce, Seen: e.Seen, SeenSeq: e.SeenSeq, Role: e.Role, Primary: e.Primary,
-		Version: e.Version, Results: append([]events.Result(nil), e.Results...), Fenced: e.Fenced,
+		Version: e.Version, Results: append([]events.Result(nil), e.Results...), Fenced: e.Fenced, Exempt: e.Exempt(),
 	}
 	if e.Role == events.RolePassive {
 		r.Passive = c.said

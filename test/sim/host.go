@@ -102,7 +102,6 @@ func (h *host) startAgent() {
 	}
 	h.agent = lease.New(h.ref, h.w.d, led, h.nonce, refs, h.clock())
 	h.w.trace("%s agent starts (%s)", h.ref, h.nonce)
-	h.step(func(now events.Instant) lease.Effects { return h.agent.Tick(now) })
 	if h.guard != nil {
 		for _, s := range h.servers {
 			if dl := h.guard.Deadline(s.ref.String()); dl > h.clock() {
@@ -110,6 +109,7 @@ func (h *host) startAgent() {
 			}
 		}
 	}
+	h.step(func(now events.Instant) lease.Effects { return h.agent.Tick(now) })
 	h.life0(h.readLanes)
 	h.life0(h.probe)
 	h.life0(h.reread)

@@ -83,11 +83,11 @@ func (h *host) answered(life, alife int, asked events.Instant, nonce string, lef
 	}
 	h.guard.Answered(h.clock(), asked, nonce, left)
 	h.guardTick(life)
-	for _, s := range h.servers {
-		dl := h.guard.Deadline(s.ref.String())
+	for _, l := range left {
+		dl, ref := h.guard.Deadline(l.Cluster), h.serverNamed(l.Cluster).ref
 		h.w.in(h.w.between(0, time.Millisecond), func() {
 			h.alive(alife, func() {
-				h.step(func(now events.Instant) lease.Effects { return h.agent.Handed(now, s.ref, dl) })
+				h.step(func(now events.Instant) lease.Effects { return h.agent.Handed(now, ref, l, dl) })
 			})
 		})
 	}
