@@ -34,7 +34,7 @@ func TestPrinters(t *testing.T) {
 	found.durations()
 	found.found("fail", "hub eu-west-1 (tls://10.0.1.5:4222)", "not reachable")
 	broke := &simulated{Rows: map[string]int{}}
-	broke.add(sim.Result{Seed: 7, Steps: 12, Rows: map[string]int{"promote": 3}, Violation: &sim.Violation{At: 3 * time.Second, Rule: "I1", What: "two writable"}})
+	broke.add(sim.Result{Schedule: sim.Schedule{Setting: sim.Setting{Seed: 7}}, Steps: 12, Rows: map[string]int{"promote": 3}, Violation: &sim.Violation{At: 3 * time.Second, Rule: "I1", What: "two writable"}})
 	broke.sum(500 * time.Millisecond)
 	for name, print := range map[string]func(p *page){
 		"status-outage":  func(p *page) { p.status(darkStatus(), "") },

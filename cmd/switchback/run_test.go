@@ -22,8 +22,11 @@ func TestSim(t *testing.T) {
 	r.want(t, 0, "2 seeds in", "0 broke an invariant", "rows hit: ")
 	person{}.run(t.Context(), "sim", "--seed", "11", "-v", "-o", "json", "--as", "alice").want(t, 0, `"seeds": 1`, `"broken": []`)
 	person{}.run(t.Context(), "sim", "--seeds", "0", "--as", "alice").want(t, exitUsage, "want at least 1")
-	s, err := simulate(t.Context(), 11, 1, nil)
-	if err != nil || s.Steps == 0 || s.Rows["promote"] == 0 {
+	person{}.run(t.Context(), "sim", "--seeds", "13..12", "--as", "alice").want(t, exitUsage, "want FROM..TO")
+	person{}.run(t.Context(), "sim", "--seeds", "11..12", "--as", "alice").want(t, 0, "2 seeds in")
+	person{}.run(t.Context(), "sim", "--for", "1ms", "--as", "alice").want(t, 0, " seeds in", "0 broke")
+	s, err := simulate(t.Context(), 11, 11, nil)
+	if err != nil || s.Steps == 0 || s.Rows["birth"] == 0 {
 		t.Errorf("nothing was simulated: %+v, %v", s, err)
 	}
 }

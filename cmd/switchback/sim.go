@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"runtime"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -34,27 +37,44 @@ type broken struct {
 	Seed      uint64 `json:"seed"`
 	Violation string `json:"violation"`
 	Reproduce string `json:"reproduce"`
+	Mood      string `json:"mood,omitempty"`
+	Scenario  string `json:"scenario,omitempty"` // the smallest schedule found that breaks the same, as a file of test/sim/testdata; of the first seed only
+
+	schedule  sim.Schedule
+	violation *sim.Violation
 }
 
+// shrinking is how many runs are spent on making the schedule of the first broken seed smaller.
+const shrinking = 400
+
 func (a *app) simCommand() *cobra.Command {
-	var first, count uint64
+	var seeds string
+	var first uint64
+	var lasts time.Duration
 	var verbose bool
 	cmd := &cobra.Command{
 		Use: "sim", Short: "Drive the real cores under simulated faults, and check that they stay safe", Args: cobra.NoArgs,
 		Long: `Drives the packages that ship under virtual time and seeded faults, and checks the invariants after every step. A seed is a whole schedule: the same seed is
-the same run.`,
+the same run. The schedule of the first seed that breaks an invariant is made as small as it goes, and printed as a scenario. Exit code 1: something broke.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("seeds") && !cmd.Flags().Changed("seed") {
-				count = 100
+			if seeds == "" && !cmd.Flags().Changed("seed") && lasts == 0 {
+				seeds = "100"
 			}
-			if count == 0 {
-				return usage("--seeds 0: want at least 1")
+			from, to, err := seedRange(seeds, first, lasts)
+			if err != nil {
+				return err
 			}
 			var log io.Writer
 			if verbose {
 				log = a.err
 			}
-			s, err := simulate(cmd.Context(), first, count, log)
+			ctx := cmd.Context()
+			if lasts > 0 {
+				var end context.CancelFunc
+				ctx, end = context.WithTimeout(ctx, lasts)
+				defer end()
+			}
+			s, err := simulate(ctx, from, to, log)
 			if err != nil {
 				return err
 			}
@@ -67,15 +87,36 @@ the same run.`,
 			return nil
 		},
 	}
-	cmd.Flags().Uint64Var(&count, "seeds", 1, "how many seeds to run (default: 1 with --seed, else 100)")
+	cmd.Flags().StringVar(&seeds, "seeds", "", "how many seeds to run, or which: 5000, 5001..9000 (default: 1 with --seed, else 100)")
 	cmd.Flags().Uint64Var(&first, "seed", 1, "the first seed")
+	cmd.Flags().DurationVar(&lasts, "for", 0, "begin no seed after so long; without --seeds, go on until then")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each run, one after the other, and show how often each row fired")
-	cmd.Flags().Lookup("seeds").DefValue = ""
 	return cmd
 }
 
-// simulate runs seeds on every processor, or one by one where they are logged. It stops early when ctx ends.
-func simulate(ctx context.Context, first, count uint64, log io.Writer) (*simulated, error) {
+// seedRange reads --seeds: a number of seeds from first on, or FROM..TO, both included. Without it, one seed, or no end where time ends it.
+func seedRange(seeds string, first uint64, lasts time.Duration) (from, to uint64, err error) {
+	lo, hi, ranged := strings.Cut(seeds, "..")
+	n, errN := strconv.ParseUint(lo, 10, 64)
+	m, errM := strconv.ParseUint(hi, 10, 64)
+	switch {
+	case seeds == "" && lasts > 0:
+		return first, math.MaxUint64, nil
+	case seeds == "":
+		return first, first, nil
+	case ranged && (errN != nil || errM != nil || m < n):
+		return 0, 0, usage("--seeds %s: want FROM..TO, like 5001..9000", seeds)
+	case ranged:
+		return n, m, nil
+	case errN != nil || n == 0:
+		return 0, 0, usage("--seeds %s: want at least 1, or a range like 5001..9000", seeds)
+	}
+	return first, first + n - 1, nil
+}
+
+// simulate runs the seeds from one to another on every processor, or one by one where they are logged. It begins none after ctx ended.
+func simulate(ctx context.Context, from, to uint64, log io.Writer) (*simulated, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // worlds are small and short-lived
 	s := &simulated{Rows: map[string]int{}, Broken: []broken{}, Missed: []string{}}
 	workers := runtime.GOMAXPROCS(0)
 	if log != nil {
@@ -101,16 +142,20 @@ func simulate(ctx context.Context, first, count uint64, log io.Writer) (*simulat
 		})
 	}
 feed:
-	for i := range count {
+	for seed := from; ; seed++ {
 		select {
-		case seeds <- first + i:
+		case seeds <- seed:
 		case <-ctx.Done():
 			break feed
+		}
+		if seed == to {
+			break
 		}
 	}
 	close(seeds)
 	running.Wait()
 	s.sum(time.Since(began))
+	s.shrink()
 	return s, errors.Join(failed...)
 }
 
@@ -126,6 +171,15 @@ func (s *simulated) sum(took time.Duration) {
 	slices.SortFunc(s.Broken, func(x, y broken) int { return cmp.Compare(x.Seed, y.Seed) })
 }
 
+// shrink makes the schedule of the first broken seed smaller.
+func (s *simulated) shrink() {
+	if len(s.Broken) > 0 {
+		b := &s.Broken[0]
+		small, bad := sim.Shrink(b.schedule, b.violation, shrinking)
+		b.Scenario = fmt.Sprintf("# %v\n\n%v", bad, small)
+	}
+}
+
 func (s *simulated) add(r sim.Result) {
 	s.Seeds++
 	s.Steps += r.Steps
@@ -133,7 +187,10 @@ func (s *simulated) add(r sim.Result) {
 		s.Rows[id] += n
 	}
 	if r.Violation != nil {
-		s.Broken = append(s.Broken, broken{r.Seed, r.Violation.Error(), fmt.Sprintf("switchback sim --seeds 1 --seed %d", r.Seed)})
+		seed := r.Schedule.Setting.Seed
+		s.Broken = append(s.Broken, broken{
+			Seed: seed, Violation: r.Violation.Error(), Reproduce: fmt.Sprintf("switchback sim --seed %d", seed), Mood: r.Schedule.Mood, schedule: r.Schedule, violation: r.Violation,
+		})
 	}
 }
 
@@ -141,6 +198,9 @@ func (p *page) simulated(s *simulated, rows bool) {
 	for _, b := range s.Broken {
 		p.line("%s  seed %d: %s", p.paint("FAILED"), b.Seed, b.Violation)
 		p.line("reproduce: %s", b.Reproduce)
+		if b.Scenario != "" {
+			p.line("as a scenario, to stand in test/sim/testdata under a telling name:\n\n%s", b.Scenario)
+		}
 	}
 	if rows {
 		for _, id := range slices.Sorted(maps.Keys(s.Rows)) {

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/switchback-dr/switchback/controller/decide"
@@ -27,6 +28,9 @@ func (w *World) recorded(c *ctl, r *events.Record) {
 	rule := ""
 	if r.Op != nil {
 		rule = r.Op.Rule
+	}
+	if m := momentOf(old, r); m != "" {
+		w.moment(r.Group + "." + m)
 	}
 	w.trace("RECORD %s epoch %d %s active %s target %s (%s)", r.Group, r.Epoch, r.Phase, r.Active, r.Target, rule)
 	if old == nil {
@@ -53,7 +57,8 @@ func (w *World) blind(region string) bool {
 	}
 	n := 0
 	for _, r := range w.shape.Regions {
-		if r == region || w.net.both(region, r) && (!w.hub.down[r] || w.hostIn(r).agent != nil) || w.hub.connected(r, region) && w.hostIn(r).agent != nil {
+		lives := slices.ContainsFunc(w.hostsIn(r), func(h *host) bool { return h.agent != nil })
+		if r == region || w.net.both(planeBus, region, r) && (w.hub.down[r] == 0 || lives) || w.hub.connected(r, region) && lives {
 			n++
 		}
 	}

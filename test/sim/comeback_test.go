@@ -24,7 +24,7 @@ var killers = map[string]func(w *World){
 			}
 		}
 	},
-	"hub server":      func(w *World) { w.hubDown(w.hub.leader, 4*time.Second) },
+	"hub server":      func(w *World) { w.in(4*time.Second, w.hubDown(w.hub.leader)) },
 	"agent at home":   func(w *World) { w.agentDies("r1") },
 	"agent elsewhere": func(w *World) { w.agentDies("r2") },
 	"host at home":    func(w *World) { w.hostIn("r1").power(); w.in(2*time.Second, w.hostIn("r1").boot) },
@@ -49,7 +49,7 @@ func TestComebackKilledAtEachStep(t *testing.T) {
 			w.Ask(events.Ask{Verb: events.AskSwitchover, Group: "g1", Reason: "steps", To: "r2/g1-b"})
 		}},
 		"restore": {restoreSteps, func(w *World) {
-			w.regionDies("r1", 3*time.Second)
+			w.in(3*time.Second, w.regionDies("r1"))
 			w.Run(w.now + 6*time.Second)
 		}},
 		"failback": {restoreSteps + swapSteps - 1, func(w *World) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/switchback-dr/switchback/controller/fleet"
@@ -18,9 +19,12 @@ type ctl struct {
 	name    string
 	region  string
 	rank    int
+	dice    *rand.Rand
+	rate    float64       // its clock's
+	trap    time.Duration // it stands still for so long with the next batch in hand; 0 = no trap
 	up      bool
 	life    int
-	paused  at
+	still   pause
 	booted  at
 	core    *leader.Core
 	fleet   *fleet.Fleet
@@ -31,12 +35,19 @@ type ctl struct {
 
 func (w *World) addController(i int, region string) {
 	c := &ctl{w: w, name: fmt.Sprintf("c%d", i+1), region: region, rank: i}
+	c.dice = w.luck(c.name)
+	c.rate = 1 + (2*c.dice.Float64()-1)*w.net.noise.Clock
 	w.ctls = append(w.ctls, c)
 	c.start()
 }
 
 func (c *ctl) clock() events.Instant {
-	return events.Instant(c.w.now-c.booted) + events.Instant(time.Second)
+	return events.Instant(float64(c.w.now-c.booted)*c.rate) + events.Instant(time.Second)
+}
+
+// until is the true time left until its clock shows i, a millisecond at least.
+func (c *ctl) until(i events.Instant) time.Duration {
+	return max(time.Duration(float64(i-c.clock())/c.rate)+1, time.Millisecond)
 }
 
 func (c *ctl) now() fleet.Now {
@@ -64,8 +75,8 @@ func (c *ctl) kill() {
 func (c *ctl) alive(life int, f func()) {
 	switch {
 	case !c.up || c.life != life:
-	case c.w.now < c.paused:
-		c.w.in(c.paused-c.w.now+c.w.between(0, time.Millisecond), func() { c.alive(life, f) })
+	case c.still.on():
+		c.still.later(func() { c.w.in(within(c.dice, 0, time.Millisecond), func() { c.alive(life, f) }) })
 	default:
 		f()
 	}
@@ -83,7 +94,7 @@ func (c *ctl) lead(life int) {
 	case leader.Renew:
 		c.renew(life)
 	}
-	w.in(time.Duration(max(wake-c.clock(), events.Instant(time.Millisecond))), func() { c.alive(life, func() { c.lead(life) }) })
+	w.in(c.until(wake), func() { c.alive(life, func() { c.lead(life) }) })
 }
 
 func (c *ctl) poll(life int) {
@@ -256,9 +267,9 @@ func (c *ctl) tick(life int, term events.Seq) {
 func (c *ctl) input(in fleet.Input) {
 	switch {
 	case c.fleet == nil || !c.core.Leads(c.clock()) && c.core.Term() == 0:
-	case c.w.now < c.paused:
+	case c.still.on():
 		life := c.life
-		c.w.in(c.paused-c.w.now, func() { c.alive(life, func() { c.input(in) }) })
+		c.still.later(func() { c.alive(life, func() { c.input(in) }) })
 	case c.busy:
 		c.inbox = append(c.inbox, in)
 	default:
@@ -274,9 +285,10 @@ func (c *ctl) apply(in fleet.Input) {
 	}
 	c.busy = true
 	life, term := c.life, c.core.Term()
-	if c.w.pauseHere() { // a leader that stands still with a batch in hand
-		c.paused = c.w.now + c.w.between(500*time.Millisecond, 8*time.Second)
+	if c.trap > 0 {
 		c.w.trace("%s paused with a batch in hand", c.name)
+		c.w.in(c.trap, c.still.hold())
+		c.trap = 0
 	}
 	c.alive(life, func() { c.commit(life, term, eff, nil) })
 }
@@ -346,7 +358,7 @@ func (c *ctl) rest(eff fleet.Effects) {
 	if eff.Wake != events.Never {
 		c.wakeSeq++
 		seq := c.wakeSeq
-		w.in(time.Duration(max(eff.Wake-c.clock(), events.Instant(time.Millisecond))), func() {
+		w.in(c.until(eff.Wake), func() {
 			c.alive(life, func() {
 				if seq == c.wakeSeq && c.core.Term() == term {
 					c.input(fleet.Tick{})
@@ -395,25 +407,25 @@ func (w *World) look(c *ctl, l events.Look) {
 				return
 			}
 			s := events.Saw{ID: l.ID, Region: l.Region, By: events.AgentRef{Region: region, Agent: name}}
-			h := w.hostIn(l.Region)
-			reach := w.net.both(region, l.Region) && !h.off && w.now >= h.paused
+			reach := w.net.both(planePeer, region, l.Region)
 			for _, t := range l.Targets {
 				if t.Cluster != (events.Ref{}) {
 					v := w.server(t.Cluster)
-					s.Sightings = append(s.Sightings, events.Sighting{Region: l.Region, What: t.Cluster.Cluster, How: events.SightCluster, Seen: reach && v.state != events.ServerDown && !v.frozen && !v.stuck})
+					s.Sightings = append(s.Sightings, events.Sighting{Region: l.Region, What: t.Cluster.Cluster, How: events.SightCluster, Seen: reach && v.host.runs() && v.state != events.ServerDown && !v.frozen && !v.stuck})
 				} else {
-					s.Sightings = append(s.Sightings, events.Sighting{Region: l.Region, What: t.Agent.Agent, How: events.SightAgent, Seen: reach && h.agent != nil && w.now >= h.stopped})
+					h := w.hostOf(t.Agent)
+					s.Sightings = append(s.Sightings, events.Sighting{Region: l.Region, What: t.Agent.Agent, How: events.SightAgent, Seen: reach && h.runs() && h.agent != nil && !h.agentStill.on()})
 				}
 			}
-			w.in(w.between(time.Millisecond, 100*time.Millisecond), func() {
+			w.in(within(c.dice, time.Millisecond, 100*time.Millisecond), func() {
 				w.hub.plain(region, c.region, func() { c.alive(c.life, func() { c.input(fleet.SawSeen{Saw: s}) }) })
 			})
 		})
 	}
 	for _, h := range w.hosts {
-		saw(h.ref.Region, h.ref.Agent, func() bool { return h.agent != nil && w.now >= max(h.stopped, h.paused) })
+		saw(h.ref.Region, h.ref.Agent, func() bool { return h.agent != nil && !h.agentStill.on() && !h.still.on() })
 	}
 	for _, o := range w.ctls {
-		saw(o.region, o.name, func() bool { return o.up && w.now >= o.paused })
+		saw(o.region, o.name, func() bool { return o.up && !o.still.on() })
 	}
 }

@@ -3,6 +3,8 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -13,45 +15,68 @@ import (
 type host struct {
 	w       *World
 	ref     events.AgentRef
+	dice    *rand.Rand
 	rate    float64 // its clock's, within the margin
 	booted  at
 	off     bool
-	paused  at // every process of it stands still until then
+	still   pause // every process of it
 	servers []*server
 	disk    []byte // the ledger, as fsynced
 
-	agent   *lease.Agent // nil = no process
-	life    int          // counts agent processes
-	stopped at           // the agent process is paused until then
-	nonce   string
-	wakeSeq uint64
-	full    uint64
-	delta   uint64
-	sick    map[events.Ref]at // since when an active with a right does not serve
+	agent      *lease.Agent // nil = no process
+	life       int          // counts agent processes
+	agentStill pause
+	nonce      string
+	trap       time.Duration // the next fsync of the ledger is the last thing the agent does for so long; 0 = no trap
+	wakeSeq    uint64
+	full       uint64
+	delta      uint64
+	sick       map[events.Ref]at // since when an active with a right does not serve
 
 	guard      *lease.Guard // nil = no process
 	gLife      int
-	gStopped   at
+	guardStill pause
 	guardHeard at // when the agent last heard it
 }
 
-func (w *World) addHost(region string) {
-	w.hosts = append(w.hosts, &host{w: w, ref: events.AgentRef{Region: region, Agent: "h1"}, rate: 1 + (w.rng.Float64()-0.5)*0.02, sick: map[events.Ref]at{}})
+func (w *World) addHost(ref events.AgentRef) {
+	h := &host{w: w, ref: ref, dice: w.luck(ref.String()), sick: map[events.Ref]at{}}
+	h.rate = 1 + (2*h.dice.Float64()-1)*w.net.noise.Clock
+	w.hosts = append(w.hosts, h)
 }
 
-func (w *World) hostIn(region string) *host {
+// hostOf is the host an agent runs on.
+func (w *World) hostOf(ref events.AgentRef) *host {
 	for _, h := range w.hosts {
-		if h.ref.Region == region {
+		if h.ref == ref {
 			return h
 		}
 	}
-	panic("sim: no host in " + region)
+	panic(fmt.Sprintf("sim: no host %s", ref))
 }
+
+// hostIn is the first host of a region.
+func (w *World) hostIn(region string) *host { return w.hostsIn(region)[0] }
+
+func (w *World) hostsIn(region string) []*host {
+	i := slices.IndexFunc(w.hosts, func(h *host) bool { return h.ref.Region == region })
+	if i < 0 {
+		panic("sim: no host in " + region)
+	}
+	n := max(w.shape.Agents, 1)
+	return w.hosts[i : i+n]
+}
+
+func (h *host) between(lo, hi time.Duration) time.Duration { return within(h.dice, lo, hi) }
+func (h *host) chance(p float64) bool                      { return p > 0 && h.dice.Float64() < p }
 
 // clock reads the host's boot clock.
 func (h *host) clock() events.Instant {
 	return events.Instant(float64(h.w.now-h.booted)*h.rate) + events.Instant(time.Second)
 }
+
+// runs reports whether its processes run at all.
+func (h *host) runs() bool { return !h.off && !h.still.on() }
 
 // until is the true time left until the host's clock shows i.
 func (h *host) until(i events.Instant) time.Duration {
@@ -128,16 +153,18 @@ func (h *host) killAgent() {
 		for _, s := range h.servers {
 			s.restore = nil // the tools of a restore die with their agent
 		}
-		h.stopped = 0
 	}
 }
 
 // alive runs f in the agent process life, or when its pause is over; never once it died.
 func (h *host) alive(life int, f func()) {
-	switch stop := max(h.stopped, h.paused); {
+	again := func() { h.w.in(h.between(0, time.Millisecond), func() { h.alive(life, f) }) }
+	switch {
 	case h.agent == nil || h.life != life || h.off:
-	case h.w.now < stop:
-		h.w.in(stop-h.w.now+h.w.between(0, time.Millisecond), func() { h.alive(life, f) })
+	case h.still.on():
+		h.still.later(again)
+	case h.agentStill.on():
+		h.agentStill.later(again)
 	default:
 		f()
 	}
@@ -157,9 +184,10 @@ func (h *host) step(f func(now events.Instant) lease.Effects) {
 		}
 		h.disk = b
 		h.w.checkLedger(h)
-		if h.w.crashHere() { // between the fsync and everything else
+		if down := h.trap; down > 0 { // between the fsync and everything else
+			h.trap = 0
 			h.killAgent()
-			h.w.in(h.w.between(10*time.Millisecond, 2*time.Second), h.startAgent)
+			h.w.in(down, h.startAgent)
 			return
 		}
 	}
@@ -184,7 +212,7 @@ func (h *host) step(f func(now events.Instant) lease.Effects) {
 	if eff.Wake != events.Never {
 		h.wakeSeq++
 		seq := h.wakeSeq
-		h.w.in(h.until(eff.Wake)+h.w.between(0, 2*time.Millisecond), func() {
+		h.w.in(h.until(eff.Wake)+h.between(0, 2*time.Millisecond), func() {
 			h.alive(life, func() {
 				if seq == h.wakeSeq {
 					h.step(func(now events.Instant) lease.Effects { return h.agent.Tick(now) })
@@ -269,8 +297,8 @@ func (h *host) readLane(life, n int) {
 
 // askGrant asks a candidate's agent for a promise, directly (G1).
 func (h *host) askGrant(life int, q lease.Ask) {
-	peer := h.w.hostIn(q.To.Agent.Region)
-	h.w.net.send(h.ref.Region, peer.ref.Region, func() {
+	peer := h.w.hostOf(q.To.Agent)
+	h.w.net.send(planePeer, h.ref.Region, peer.ref.Region, func() {
 		plife := peer.life
 		peer.alive(plife, func() {
 			var g lease.Grant
@@ -282,7 +310,7 @@ func (h *host) askGrant(life int, q lease.Ask) {
 			if peer.agent == nil || peer.life != plife {
 				return // it crashed before it answered
 			}
-			h.w.net.send(peer.ref.Region, h.ref.Region, func() {
+			h.w.net.send(planePeer, peer.ref.Region, h.ref.Region, func() {
 				h.alive(life, func() { h.step(func(now events.Instant) lease.Effects { return h.agent.Granted(now, q, g) }) })
 			})
 		})

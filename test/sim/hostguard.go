@@ -40,16 +40,18 @@ func (h *host) killGuard() {
 	if h.guard != nil {
 		h.w.trace("%s guard dies", h.ref)
 		h.guard = nil
-		h.gStopped = 0
 	}
 }
 
 // guarding runs f in the guard process life, or when its pause is over.
 func (h *host) guarding(life int, f func()) {
-	switch stop := max(h.gStopped, h.paused); {
+	again := func() { h.w.in(0, func() { h.guarding(life, f) }) } // the first to run after a pause
+	switch {
 	case h.guard == nil || h.gLife != life || h.off:
-	case h.w.now < stop:
-		h.w.in(stop-h.w.now, func() { h.guarding(life, f) }) // the first to run after a pause
+	case h.still.on():
+		h.still.later(again)
+	case h.guardStill.on():
+		h.guardStill.later(again)
 	default:
 		f()
 	}
@@ -60,11 +62,11 @@ func (h *host) askAgent(life int, again bool) {
 	h.guarding(life, func() {
 		asked := h.clock()
 		alife := h.life
-		h.w.in(h.w.between(0, 2*time.Millisecond), func() {
+		h.w.in(h.between(0, 2*time.Millisecond), func() {
 			h.alive(alife, func() {
 				h.guardHeard = h.w.now
 				left, nonce := h.agent.Lefts(h.clock()), h.nonce
-				h.w.in(h.w.between(0, time.Millisecond), func() {
+				h.w.in(h.between(0, time.Millisecond), func() {
 					h.guarding(life, func() { h.answered(life, alife, asked, nonce, left) })
 				})
 			})
@@ -85,7 +87,7 @@ func (h *host) answered(life, alife int, asked events.Instant, nonce string, lef
 	h.guardTick(life)
 	for _, l := range left {
 		dl, ref := h.guard.Deadline(l.Cluster), h.serverNamed(l.Cluster).ref
-		h.w.in(h.w.between(0, time.Millisecond), func() {
+		h.w.in(h.between(0, time.Millisecond), func() {
 			h.alive(alife, func() {
 				h.step(func(now events.Instant) lease.Effects { return h.agent.Handed(now, ref, l, dl) })
 			})
@@ -131,7 +133,7 @@ func (h *host) serverNamed(cluster string) *server {
 
 // freeze stops every process of a server within S.
 func (h *host) freeze(s *server, done func(ok bool)) {
-	h.w.in(h.w.between(time.Millisecond, h.w.d.Freeze*9/10), func() {
+	h.w.in(h.between(time.Millisecond, h.w.d.Freeze*9/10), func() {
 		if h.off {
 			return
 		}
@@ -147,7 +149,7 @@ func (h *host) freeze(s *server, done func(ok bool)) {
 
 // killServer places the signal file, then kills every process.
 func (h *host) killServer(s *server, done func()) {
-	h.w.in(h.w.between(5*time.Millisecond, 200*time.Millisecond), func() {
+	h.w.in(h.between(5*time.Millisecond, 200*time.Millisecond), func() {
 		if h.off {
 			return
 		}
@@ -194,11 +196,11 @@ func (h *host) perform(life int, a lease.Action) {
 	case lease.Restore:
 		h.restore(s, a, end)
 	default:
-		w.in(w.between(2*time.Millisecond, 300*time.Millisecond), func() {
+		w.in(h.between(2*time.Millisecond, 300*time.Millisecond)+s.slow, func() {
 			if h.off {
 				return
 			}
-			if w.chance(0.02) || (s.frozen && a.Verb != lease.Mark) || s.restore != nil || (s.state == events.ServerDown && began != events.ServerDown) {
+			if h.chance(0.02) || (s.frozen && a.Verb != lease.Mark) || s.restore != nil || (s.state == events.ServerDown && began != events.ServerDown) {
 				failed(events.Retry)
 				return
 			}
@@ -213,11 +215,11 @@ func (h *host) perform(life int, a lease.Action) {
 
 // thaw lets a server go if the guard, at that very instant, holds a deadline in the future.
 func (h *host) thaw(s *server, done func(), failed func(events.Outcome)) {
-	h.w.in(h.w.between(time.Millisecond, 10*time.Millisecond), func() {
+	h.w.in(h.between(time.Millisecond, 10*time.Millisecond), func() {
 		if h.off {
 			return
 		}
-		if h.guard == nil || h.w.now < max(h.gStopped, h.paused) || !h.guard.MayThaw(h.clock(), s.ref.String()) {
+		if h.guard == nil || h.guardStill.on() || h.still.on() || !h.guard.MayThaw(h.clock(), s.ref.String()) {
 			failed(events.Refused)
 			return
 		}
@@ -253,7 +255,7 @@ func (h *host) drive(s *server, a lease.Action) bool {
 		if s.state == events.ServerWritable {
 			s.lsn += 10 // the shutdown checkpoint
 			for _, o := range h.w.servers {
-				if o.source() == s && (h.w.shape.Quiet || !h.w.chance(0.05)) { // its receiver may be stuck: a clean stop proves no delivery
+				if o.source() == s && !(h.w.net.noise.Loss > 0 && h.chance(0.05)) { // its receiver may be stuck: a clean stop proves no delivery
 					o.take(s)
 				}
 			}
@@ -297,13 +299,13 @@ func (h *host) restore(s *server, a lease.Action, end func(events.Result)) {
 			}
 		case s.frozen || s.state == events.ServerWritable || !going:
 			over(events.Result{Outcome: events.Retry, Why: "simulated: cancelled, frozen or writable"})
-		case w.server(up) == nil || !w.server(up).writable() || !w.net.both(s.ref.Region, up.Region):
+		case w.server(up) == nil || !w.server(up).writable() || !w.net.both(planeData, s.ref.Region, up.Region):
 			over(events.Result{Outcome: events.Retry, Why: "simulated: no source"})
 		case left > 0:
 			if v := w.server(up); s.broken || !v.continues(s.timeline, s.lsn) || a.Copy {
 				s.broken, s.state = true, events.ServerDown
 			}
-			w.in(w.between(20*time.Millisecond, 1500*time.Millisecond), func() { step(left - 1) })
+			w.in(h.between(20*time.Millisecond, 1500*time.Millisecond), func() { step(left - 1) })
 		default:
 			v := w.server(up)
 			s.broken, s.cut, s.stuck, s.signal, s.upstream = false, false, false, true, up
@@ -312,7 +314,7 @@ func (h *host) restore(s *server, a lease.Action, end func(events.Result)) {
 			over(events.Result{Outcome: events.Done, How: "simulated", LSN: s.lsn, Timeline: s.timeline, Lost: &events.LostLog{}})
 		}
 	}
-	w.in(w.between(2*time.Millisecond, 200*time.Millisecond), func() { step(2) })
+	w.in(h.between(2*time.Millisecond, 200*time.Millisecond), func() { step(2) })
 }
 
 // probe looks at every server, tells the core, and sends health.
@@ -339,7 +341,7 @@ func (h *host) probe(life int) {
 	for _, c := range w.ctls {
 		w.hub.plain(h.ref.Region, c.region, func() { c.healthSeen(health) })
 	}
-	w.in(w.d.Probe+w.between(0, 5*time.Millisecond), func() { h.alive(life, func() { h.probe(life) }) })
+	w.in(w.d.Probe+h.between(0, 5*time.Millisecond), func() { h.alive(life, func() { h.probe(life) }) })
 }
 
 func (h *host) health(s *server) events.ClusterHealth {

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -9,6 +11,38 @@ import (
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/bus"
 )
+
+// hub is the bus: three acceptors and one replicated stream, over the store that ships as the twin's server side.
+type hub struct {
+	w       *World
+	store   *bus.Store
+	down    map[string]int   // hub servers by region: how many faults hold each down
+	slow    map[laneSeen]int // lanes that a fault makes slow
+	deaf    map[laneSeen]int // lanes whose republished messages a fault keeps from the controllers of a region
+	dice    *rand.Rand
+	gap     at     // the state stream elects until then
+	leader  string // region that leads the state stream
+	lanes   events.LaneSet
+	reports map[string]events.Report
+}
+
+func newHub(w *World) *hub {
+	h := &hub{w: w, store: bus.NewStore(), down: map[string]int{}, slow: map[laneSeen]int{}, deaf: map[laneSeen]int{}, dice: w.luck("hub"), leader: w.shape.Regions[len(w.shape.Regions)-1], reports: map[string]events.Report{}}
+	for _, s := range events.Streams() {
+		h.must(h.store.Create(s))
+	}
+	for n := range h.lanes.Lanes {
+		h.lanes.Lanes[n] = events.LanePlace{Generation: 1, Region: w.shape.Regions[n%len(w.shape.Regions)]}
+		h.must(h.store.Create(events.Lane(n, h.lanes.Lanes[n])))
+	}
+	return h
+}
+
+func (h *hub) must(err error) {
+	if err != nil {
+		panic(fmt.Sprintf("sim: %v", err))
+	}
+}
 
 // deliver carries on what the store republished: beats to controllers, commands to agents. Plain copies on a stream's own subject (Seq 0, also of
 // refused publishes) have no reader: nobody may read commands there.
@@ -23,7 +57,9 @@ func (h *hub) deliver(from string) {
 			h.must(json.Unmarshal(m.Data, &body))
 			in := fleet.LaneSeen{Lane: lane, Generation: gen, Agent: agent, Seq: m.Seq, Body: body}
 			for _, c := range h.w.ctls {
-				h.plain(from, c.region, func() { c.alive(c.life, func() { c.input(in) }) })
+				if h.deaf[laneSeen{c.region, lane}] == 0 {
+					h.plain(from, c.region, func() { c.alive(c.life, func() { c.input(in) }) })
+				}
 			}
 		case strings.HasPrefix(m.Subject, events.Prefix+"did."):
 			p := strings.Split(m.Subject, ".")
@@ -157,7 +193,7 @@ func (h *hub) loseDisk(n int) {
 
 // rebuild makes the new stream and has the leader record it, until it is recorded.
 func (h *hub) rebuild(n int, old uint64) {
-	h.w.in(h.w.between(200*time.Millisecond, 3*time.Second), func() {
+	h.w.in(within(h.dice, 200*time.Millisecond, 3*time.Second), func() {
 		if h.recordedLanes().Lanes[n].Generation > old {
 			h.lanes.Lanes[n] = h.recordedLanes().Lanes[n]
 			return

@@ -26,36 +26,38 @@ func Random() Shape {
 	return s
 }
 
-// Result is one seed's run.
+// Result is one run's.
 type Result struct {
-	Seed      uint64
+	Schedule  Schedule
 	Violation *Violation
 	Steps     int
 	Hash      uint64
 	Rows      map[string]int
 }
 
-// Times of a random schedule: birth, faults, healing.
-const (
-	calm   = 4 * time.Second
-	storm  = 40 * time.Second
-	repair = 45 * time.Second
-)
+// Seed draws a schedule and runs it. log may be nil.
+func Seed(seed uint64, log io.Writer) (Result, error) { return Draw(seed).Run(log) }
 
-// Seed runs one random schedule. log may be nil.
-func Seed(seed uint64, log io.Writer) (Result, error) {
-	w, err := New(Random(), seed, log)
+// Run runs a schedule: birth, faults, healing, and what must be well in the end. log may be nil.
+func (s Schedule) Run(log io.Writer) (Result, error) {
+	w, err := New(s.Setting.Shape(), s.Setting.Seed, log)
 	if err != nil {
 		return Result{}, err
 	}
-	w.Run(calm)
-	w.Faults(w.now + storm)
-	w.Run(calm + storm)
+	w.follow(s)
+	return Result{s, w.bad, w.steps, w.hash, w.rows}, nil
+}
+
+// follow does what a schedule says, then ends every fault and waits for everything to be well.
+func (w *World) follow(s Schedule) {
+	for _, e := range s.Entries {
+		w.in(e.At-w.now, func() { w.Do(e) })
+	}
+	w.Run(s.Until)
 	if w.bad == nil {
 		w.Heal()
 		w.settle(repair)
 	}
-	return Result{seed, w.bad, w.steps, w.hash, w.rows}, nil
 }
 
 // settle runs until everything is well, which must come within d.
@@ -71,11 +73,13 @@ func (w *World) settle(d time.Duration) {
 	}
 }
 
-// ask hands an ask to whoever leads, again until somebody does.
+// ask publishes an ask, again until somebody leads: the leader takes it when it arrives, once or twice.
 func (w *World) ask(a events.Ask, tries int) {
 	for _, c := range w.ctls {
 		if c.up && c.fleet != nil && c.core.Leads(c.clock()) {
-			c.alive(c.life, func() { c.input(fleet.AskSeen{Ask: a, Hash: a.ID}) })
+			for range w.net.times(c.dice) {
+				c.alive(c.life, func() { c.input(fleet.AskSeen{Ask: a, Hash: a.ID}) })
+			}
 			return
 		}
 	}

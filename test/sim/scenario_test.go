@@ -14,6 +14,10 @@ import (
 // Scenarios are files of testdata, one per behaviour and one per bug ever found. Their verbs:
 //
 //	world [groups=N] [mode=auto|manual|observe]   a quiet world of three regions, born; first line of a file
+//	world seed=N groups=N agents=N noise=… last=… the world of a schedule: what its setting prints
+//	schedule until=44s                            does every line of its input at its time, ends all of it, and waits until everything is well
+//	KIND [for=5s] …                               does one entry now, any of kinds: region-isolated region=r1
+//	end KIND …                                    ends what was done in these words without a `for`
 //	advance d=5s                                  time passes
 //	kill|back|isolate|heal region=r1              a region dies, comes back; is cut off from everybody, is not any more
 //	bus down|up                                   every hub server at once
@@ -46,6 +50,7 @@ func TestScenarios(t *testing.T) {
 type scene struct {
 	w    *World
 	told int
+	ends map[string]func() // of the regions a scene keeps away, by name
 }
 
 func (s *scene) do(d *datadriven.TestData) (string, error) {
@@ -67,10 +72,14 @@ func (s *scene) do(d *datadriven.TestData) (string, error) {
 	verbs := map[string]func([]string, map[string]string) (string, error){
 		"world": s.world, "advance": s.advance, "kill": s.region("kill"), "back": s.region("back"), "isolate": s.region("isolate"), "heal": s.region("heal"),
 		"bus": s.bus, "agent": s.process, "guard": s.process, "server": s.server, "controller": s.controller, "ask": s.ask, "configure": s.configure, "expect": s.expect,
+		"schedule": s.schedule,
 	}
 	f, ok := verbs[d.Cmd]
 	if !ok {
-		return "", fmt.Errorf("no such verb")
+		return s.entry(d)
+	}
+	if d.Cmd == "schedule" {
+		words = strings.Split(d.Input, "\n")
 	}
 	if d.Cmd == "agent" || d.Cmd == "guard" {
 		words = append(words, d.Cmd)
@@ -96,26 +105,25 @@ func left(arg map[string]string) error {
 }
 
 func (s *scene) world(_ []string, arg map[string]string) (string, error) {
-	shape := Random()
-	shape.Quiet = true
-	n := 1
-	if v := take(arg, "groups"); v != "" {
-		if _, err := fmt.Sscan(v, &n); err != nil || n < 1 || n > len(shape.Groups) {
-			return "", fmt.Errorf("groups=%s: want 1 to %d", v, len(shape.Groups))
-		}
+	drawn := arg["seed"] != ""
+	set, err := setting(arg)
+	if err != nil {
+		return "", err
 	}
-	shape.Groups = shape.Groups[:n]
+	shape := set.Shape()
 	if m := take(arg, "mode"); m != "" {
 		for i := range shape.Groups {
 			shape.Groups[i].Mode = events.Mode(m)
 		}
 	}
-	w, err := New(shape, 1, nil)
+	w, err := New(shape, set.Seed, nil)
 	if err != nil {
 		return "", err
 	}
-	s.w = w
-	w.Run(6 * time.Second)
+	s.w, s.ends = w, map[string]func(){}
+	if !drawn {
+		w.Run(6 * time.Second)
+	}
 	return "", left(arg)
 }
 
@@ -133,19 +141,13 @@ func (s *scene) region(what string) func([]string, map[string]string) (string, e
 		r := take(arg, "region")
 		switch what {
 		case "kill":
-			s.w.regionDies(r, 1000*time.Hour)
+			s.ends["dead "+r] = s.w.regionDies(r)
 		case "isolate":
-			s.w.isolate(r, 1000*time.Hour)
+			s.ends["alone "+r] = s.w.isolate(r, planes)
 		case "heal":
-			clear(s.w.net.cut)
+			s.ends["alone "+r]()
 		case "back":
-			s.w.hub.down[r] = false
-			s.w.hostIn(r).boot()
-			for _, c := range s.w.ctls {
-				if c.region == r {
-					c.start()
-				}
-			}
+			s.ends["dead "+r]()
 		}
 		return "", left(arg)
 	}
@@ -153,7 +155,11 @@ func (s *scene) region(what string) func([]string, map[string]string) (string, e
 
 func (s *scene) bus(words []string, arg map[string]string) (string, error) {
 	for _, r := range s.w.shape.Regions {
-		s.w.hub.down[r] = words[0] == "down"
+		if words[0] == "down" {
+			s.ends["bus "+r] = s.w.hubDown(r)
+		} else {
+			s.ends["bus "+r]()
+		}
 	}
 	return "", left(arg)
 }

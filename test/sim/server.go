@@ -14,8 +14,9 @@ type server struct {
 	host     *host
 	state    events.Server // down, recovery, writable
 	frozen   bool
-	signal   bool // standby.signal lies in its data
-	stuck    bool // does not answer its protocol, and does nothing
+	signal   bool          // standby.signal lies in its data
+	stuck    bool          // does not answer its protocol, and does nothing
+	slow     time.Duration // how much longer each of its driver's verbs takes
 	mark     string
 	lsn      events.LSN
 	timeline uint32
@@ -54,7 +55,7 @@ func (s *server) take(up *server) {
 
 // writable is ground truth: it can acknowledge a write now.
 func (s *server) writable() bool {
-	return s.state == events.ServerWritable && !s.frozen && !s.stuck && !s.host.off && s.w.now >= s.host.paused
+	return s.state == events.ServerWritable && !s.frozen && !s.stuck && !s.host.off && !s.host.still.on()
 }
 
 // probed is what a probe finds.
@@ -128,7 +129,7 @@ func (s *server) source() *server {
 	if s.state != events.ServerRecovery || s.frozen || s.cut || s.stuck || s.host.off || s.restore != nil || s.broken || up == nil {
 		return nil
 	}
-	if up.state == events.ServerDown || up.frozen || up.stuck || up.host.off || !s.w.net.both(s.ref.Region, up.ref.Region) || !up.continues(s.timeline, s.lsn) {
+	if up.state == events.ServerDown || up.frozen || up.stuck || up.host.off || !s.w.net.both(planeData, s.ref.Region, up.ref.Region) || !up.continues(s.timeline, s.lsn) {
 		return nil
 	}
 	return up
@@ -155,9 +156,9 @@ func (w *World) group(name string) []*server {
 }
 
 // addGroup makes a group's servers: the primary writable, the others following, and stores its configuration.
-func (w *World) addGroup(g events.GroupConfig) {
+func (w *World) addGroup(g events.GroupConfig, agent string) {
 	for i, r := range g.Clusters() {
-		h := w.hostIn(r.Region)
+		h := w.hostOf(events.AgentRef{Region: r.Region, Agent: agent})
 		s := &server{w: w, ref: r, cfg: &g, host: h, state: events.ServerRecovery, signal: true, lsn: 1000, timeline: 1, upstream: g.Primary}
 		if i == 0 {
 			s.state, s.upstream = events.ServerWritable, events.Ref{}

@@ -15,7 +15,7 @@ const failoverSteps = 4
 func quietWorld(t *testing.T, seed int) *World {
 	t.Helper()
 	shape := Random()
-	shape.Quiet, shape.Groups = true, shape.Groups[:1]
+	shape.Noise, shape.Groups = "none", shape.Groups[:1]
 	w, err := New(shape, uint64(seed), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestKilledAtEachStep(t *testing.T) {
 		kill := killers[who]
 		for step := 1; step <= failoverSteps; step++ {
 			for cause, fault := range map[string]func(w *World){
-				"region": func(w *World) { w.regionDies("r1", time.Hour) },
+				"region": func(w *World) { w.regionDies("r1") },
 				"asked": func(w *World) {
 					w.Ask(events.Ask{Verb: events.AskFailover, Group: "g1", Reason: "steps", To: "r2/g1-b"})
 				},

@@ -1,0 +1,153 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/switchback-dr/switchback/events"
+)
+
+var regionKinds = []kind{
+	{"region-dies", "region", 6, []arg{inRegion, lasts(3*time.Second, 20*time.Second)}, func(w *World, a Args) func() { return w.regionDies(w.regionOf(a, "region")) }},
+	{"region-isolated", "region", 6, []arg{inRegion, onPlane, lasts(2*time.Second, 20*time.Second)}, func(w *World, a Args) func() {
+		return w.isolate(w.regionOf(a, "region"), a.planes())
+	}},
+}
+
+var linkKinds = []kind{
+	{"pair-cut", "link", 4, []arg{fromRegion, toRegion, onPlane, lasts(time.Second, 15*time.Second)}, func(w *World, a Args) func() {
+		from, to := w.regionOf(a, "from"), w.regionOf(a, "to")
+		return w.cutLinks(linksOf(a.planes(), [2]string{from, to}, [2]string{to, from}))
+	}},
+	{"one-way-cut", "link", 4, []arg{fromRegion, toRegion, onPlane, lasts(time.Second, 15*time.Second)}, func(w *World, a Args) func() {
+		return w.cutLinks(linksOf(a.planes(), [2]string{w.regionOf(a, "from"), w.regionOf(a, "to")}))
+	}},
+}
+
+// planes are those an entry is about: one, or all.
+func (a Args) planes() []plane {
+	if a.has("plane") {
+		return []plane{plane(a["plane"])}
+	}
+	return planes
+}
+
+func linksOf(ps []plane, pairs ...[2]string) []link {
+	var ls []link
+	for _, p := range ps {
+		for _, pair := range pairs {
+			if pair[0] != pair[1] {
+				ls = append(ls, link{p, pair[0], pair[1]})
+			}
+		}
+	}
+	return ls
+}
+
+// cutLinks cuts links. Several cuts may lie on one link; it is whole when all have ended.
+func (w *World) cutLinks(ls []link) func() {
+	w.moved()
+	for _, l := range ls {
+		w.net.cut[l]++
+	}
+	return func() {
+		w.moved()
+		for _, l := range ls {
+			if w.net.cut[l]--; w.net.cut[l] == 0 {
+				delete(w.net.cut, l)
+			}
+		}
+	}
+}
+
+func (w *World) isolate(r string, ps []plane) func() {
+	var pairs [][2]string
+	for _, o := range w.shape.Regions {
+		pairs = append(pairs, [2]string{r, o}, [2]string{o, r})
+	}
+	return w.cutLinks(linksOf(ps, pairs...))
+}
+
+// regionDies is the loss of everything in a region.
+func (w *World) regionDies(r string) func() {
+	w.trace("region %s dies", r)
+	up := w.hubDown(r)
+	for _, h := range w.hostsIn(r) {
+		h.power()
+	}
+	for _, c := range w.ctls {
+		if c.region == r {
+			c.kill()
+		}
+	}
+	return func() {
+		w.trace("region %s is back", r)
+		up()
+		for _, h := range w.hostsIn(r) {
+			h.boot()
+		}
+		for _, c := range w.ctls {
+			if c.region == r {
+				c.start()
+			}
+		}
+	}
+}
+
+// hubDown stops a region's hub server.
+func (w *World) hubDown(r string) func() {
+	w.trace("hub server %s down", r)
+	w.moved()
+	w.hub.down[r]++
+	return func() {
+		w.moved()
+		w.hub.down[r]--
+	}
+}
+
+var busKinds = []kind{
+	{"hub-down", "bus", 4, []arg{inRegion, lasts(500*time.Millisecond, 10*time.Second)}, func(w *World, a Args) func() { return w.hubDown(w.regionOf(a, "region")) }},
+	{"bus-lost", "bus", 2, []arg{lasts(time.Second, 15*time.Second)}, func(w *World, _ Args) func() {
+		var ups []func()
+		for _, r := range w.shape.Regions {
+			ups = append(ups, w.hubDown(r))
+		}
+		return func() {
+			for _, up := range ups {
+				up()
+			}
+		}
+	}},
+	{"acceptor-wiped", "bus", 2, []arg{ofLane}, func(w *World, a Args) func() {
+		w.hub.loseDisk(a.lane())
+		return nil
+	}},
+	{"lane-slow", "bus", 2, []arg{inRegion, ofLane, lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
+		k := laneSeen{w.regionOf(a, "region"), a.lane()}
+		w.hub.slow[k]++
+		return func() { w.hub.slow[k]-- }
+	}},
+	// What leader and agent see of a lane differs for longer than L: the agent beats, and is acknowledged, and the leader hears nothing.
+	{"lane-unheard", "bus", 2, []arg{inRegion, ofLane, lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
+		k := laneSeen{w.regionOf(a, "region"), a.lane()}
+		w.hub.deaf[k]++
+		return func() { w.hub.deaf[k]-- }
+	}},
+}
+
+func (a Args) lane() int { return int(a["lane"][0]-'0') % events.Lanes }
+
+var controllerKinds = []kind{
+	{"controller-dies", "controller", 4, []arg{aController, outage}, func(w *World, a Args) func() {
+		c := w.controllerOf(a)
+		c.kill()
+		return c.start
+	}},
+	{"controller-paused", "controller", 3, []arg{aController, outage}, func(w *World, a Args) func() {
+		return w.controllerOf(a).still.hold()
+	}},
+	{"batch-held", "controller", 3, []arg{aController, lasts(500*time.Millisecond, 8*time.Second)}, func(w *World, a Args) func() {
+		c := w.controllerOf(a)
+		c.trap = a.span("for")
+		return nil
+	}},
+}
