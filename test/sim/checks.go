@@ -124,6 +124,14 @@ func (w *World) Settled() string {
 			}
 			return fmt.Sprintf("%s was never born", g.Group)
 		}
+		if r.Gone != "" { // let go: whatever it does is its owner's, as long as nothing of ours holds it
+			for _, s := range w.group(g.Group) {
+				if s.frozen {
+					return fmt.Sprintf("%s was released, and is frozen: %s", s.ref, w.viewOf(s))
+				}
+			}
+			continue
+		}
 		if r.Phase != events.PhaseActive {
 			return fmt.Sprintf("%s is still %s at epoch %d", g.Group, r.Phase, r.Epoch)
 		}
