@@ -17,6 +17,8 @@ type metrics struct {
 	term       prometheus.Gauge
 	blind      prometheus.Gauge
 	needs      prometheus.Gauge
+	readiness  *prometheus.GaugeVec
+	drills     *prometheus.CounterVec
 	decisions  *prometheus.CounterVec
 	operations *prometheus.CounterVec
 	phases     *prometheus.HistogramVec
@@ -29,14 +31,16 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		verdict:  gauge("switchback_region_verdict", "1 for the verdict that stands on a region.", "cloud_region", "verdict"),
-		clusters: gauge("switchback_region_clusters", "Clusters of a region by role; unprotected counts actives without a healthy passive.", "cloud_region", "role"),
-		agents:   gauge("switchback_region_agents", "Agents of a region, and those of them that beat.", "cloud_region", "state"),
-		lag:      gauge("switchback_region_worst_lag_bytes", "Largest lag of a region's passives; -1 is unknown.", "cloud_region"),
-		leads:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_leads", Help: "1 while this controller leads."}),
-		term:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_term", Help: "The term this controller leads in, 0 if it does not."}),
-		blind:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_blind", Help: "1 while this leader reaches fewer than half of the regions."}),
-		needs:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_groups_waiting", Help: "Groups that wait for a person."}),
+		verdict:   gauge("switchback_region_verdict", "1 for the verdict that stands on a region.", "cloud_region", "verdict"),
+		clusters:  gauge("switchback_region_clusters", "Clusters of a region by role; unprotected counts actives without a healthy passive.", "cloud_region", "role"),
+		agents:    gauge("switchback_region_agents", "Agents of a region, and those of them that beat.", "cloud_region", "state"),
+		lag:       gauge("switchback_region_worst_lag_bytes", "Largest lag of a region's passives; -1 is unknown.", "cloud_region"),
+		leads:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_leads", Help: "1 while this controller leads."}),
+		term:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_term", Help: "The term this controller leads in, 0 if it does not."}),
+		blind:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_blind", Help: "1 while this leader reaches fewer than half of the regions."}),
+		needs:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_groups_waiting", Help: "Groups that wait for a person."}),
+		readiness: gauge("switchback_groups_readiness", "Groups by the region of their active and by readiness: ready (fit, drilled lately), stale (fit, not drilled lately), not-ready.", "cloud_region", "readiness"),
+		drills:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_drills_total", Help: "Drills ended, by the region of the active and the verdict."}, []string{"cloud_region", "end"}),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_decisions_total", Help: "Decisions and non-decisions told, by the row that fired."},
 			[]string{"cloud_region", "rule"}),
 		operations: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_operations_total", Help: "Operations ended, by the region they moved to."},
@@ -48,15 +52,19 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			[]string{"cloud_region"}),
 		applied: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchback_input_seconds", Help: "How long one input took to be decided.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 10)}),
 	}
-	r.MustRegister(m.verdict, m.clusters, m.agents, m.lag, m.leads, m.term, m.blind, m.needs, m.decisions, m.operations, m.phases, m.lost, m.applied)
+	r.MustRegister(m.verdict, m.clusters, m.agents, m.lag, m.leads, m.term, m.blind, m.needs, m.readiness, m.drills, m.decisions, m.operations, m.phases, m.lost, m.applied)
 	return m
 }
 
 // show exports a picture of the fleet.
 func (m *metrics) show(v fleet.View) {
 	m.verdict.Reset()
+	m.readiness.Reset()
 	needs := 0
 	for _, g := range v.Groups {
+		if g.Readiness != "" {
+			m.readiness.WithLabelValues(g.Record.Active.Region, string(g.Readiness)).Inc()
+		}
 		if g.NeedsPerson {
 			needs++
 		}
@@ -81,6 +89,7 @@ func (m *metrics) retired() {
 	m.clusters.Reset()
 	m.agents.Reset()
 	m.lag.Reset()
+	m.readiness.Reset()
 	m.leads.Set(0)
 	m.term.Set(0)
 	m.blind.Set(0)
@@ -90,6 +99,9 @@ func (m *metrics) retired() {
 // told counts a notice, and an operation's end with its phases.
 func (m *metrics) told(n events.Notice) {
 	m.decisions.WithLabelValues(n.Region, n.Rule).Inc()
+	if n.Drill != nil {
+		m.drills.WithLabelValues(n.Region, n.Drill.Ended).Inc()
+	}
 	switch {
 	case n.Report == nil:
 		return

@@ -14,6 +14,7 @@ type Notice struct {
 	By        string     `json:"by,omitempty"`
 	Facts     []Fact     `json:"facts,omitempty"`
 	Report    *Operation `json:"report,omitempty"` // of an operation that ended
+	Drill     *Drill     `json:"drill,omitempty"`  // of a drill that ended
 }
 
 // Fact is one piece of evidence behind a decision: what, its value, and how old it was.
@@ -43,6 +44,7 @@ const (
 	NoticeFailed     = "failed"     // an operation ended without a new active, or waits for a person
 	NoticeBorn       = "born"       // a group came under care
 	NoticeResumed    = "resumed"    // an agent's lanes count again
+	NoticeDrill      = "drill"      // a drill passed or failed
 	NoticeAlarm      = "alarm"      // needs a person
 	NoticeAutomation = "automation" // armed, disarmed, approved
 	NoticeLeader     = "leader"

@@ -37,6 +37,7 @@ const (
 	AskRebuild     = "rebuild"
 	AskSwitchover  = "switchover"
 	AskFailback    = "failback"
+	AskDrill       = "drill"
 	AskAbort       = "abort"
 	AskArm         = "arm"
 	AskDisarm      = "disarm"
@@ -47,6 +48,9 @@ const (
 	AskProtect     = "protect"
 	AskRelease     = "release"
 )
+
+// ActorSchedule is who asks by the schedules of the fleet file. It asks for nothing where automation is disarmed.
+const ActorSchedule = "schedule"
 
 // about is what a verb may name.
 type about uint8
@@ -65,7 +69,7 @@ var askVerbs = []struct {
 	about about
 }{
 	{AskFailover, aboutGroup | aboutRegion}, {AskRestore, aboutGroup | aboutCluster}, {AskRebuild, aboutGroup | aboutCluster}, {AskSwitchover, aboutGroup},
-	{AskFailback, aboutGroup}, {AskAbort, aboutGroup}, {AskArm, aboutGroup | aboutRegion | aboutKind | aboutFleet},
+	{AskFailback, aboutGroup}, {AskDrill, aboutGroup}, {AskAbort, aboutGroup}, {AskArm, aboutGroup | aboutRegion | aboutKind | aboutFleet},
 	{AskDisarm, aboutGroup | aboutRegion | aboutKind | aboutFleet},
 	{AskApprove, aboutGroup | aboutRegion}, {AskAcknowledge, aboutGroup | aboutRegion}, {AskMaintenance, aboutCluster}, {AskRestart, aboutCluster}, {AskProtect, aboutGroup | aboutCluster}, {AskRelease, aboutGroup},
 }

@@ -31,6 +31,7 @@ type Record struct {
 	Works   uint64          `json:"works,omitempty"`   // counts restores, for their ids
 	Next    *Operation      `json:"next,omitempty"`    // a failback whose restore is done: begins as soon as it may
 	Restart *Operation      `json:"restart,omitempty"` // a planned restart of a member under way
+	Drill   *Drill          `json:"drill,omitempty"`   // the running drill, or the last
 	Gone    string          `json:"gone,omitempty"`    // tombstone: released from care, by whom and why
 }
 
@@ -145,7 +146,7 @@ func (r *Record) Clone() *Record {
 	c.Members = append([]Member(nil), r.Members...)
 	c.Lists = append([]CandidateList(nil), r.Lists...)
 	c.Forks = append([]Fork(nil), r.Forks...)
-	c.Op, c.Next, c.Restart = r.Op.clone(), r.Next.clone(), r.Restart.clone()
+	c.Op, c.Next, c.Restart, c.Drill = r.Op.clone(), r.Next.clone(), r.Restart.clone(), r.Drill.clone()
 	for i := range c.Members {
 		c.Members[i].Work = c.Members[i].Work.clone()
 	}

@@ -115,6 +115,16 @@ func (p *page) care(g *fleet.GroupView) {
 		}
 		p.line("under way: %s %s → %s, %s, by %s", r.Op.ID, r.Op.From, r.Op.To, phase, plain(r.Op.By))
 	}
+	if d := r.Drill; d != nil {
+		ago := ""
+		if !d.Running() {
+			ago = fmt.Sprintf(" (%s ago, by %s)", age(p.now.Sub(d.At)), plain(d.By))
+		}
+		p.line("last drill: %s%s", p.drillText(d), ago)
+	}
+	if g.Readiness != "" {
+		p.line("readiness  %s: %s", p.paint(string(g.Readiness)), plain(g.ReadyWhy))
+	}
 	if r.Restart != nil {
 		p.line("under way: %s restart of %s, by %s", r.Restart.ID, r.Restart.To, plain(r.Restart.By))
 	}

@@ -100,7 +100,7 @@ func (p *page) table(heads []string, rows [][]string) {
 
 // colours of words that mean something.
 var colours = map[string]string{
-	"out": "31", "failed": "31", "NO": "31", "REFUSED": "31", "FAILED": "31", "fail": "31", "suspect": "33", "degraded": "33", "DISARMED": "33", "warn": "33", "ABORTED": "33",
+	"out": "31", "failed": "31", "NO": "31", "REFUSED": "31", "FAILED": "31", "FAIL": "31", "not-ready": "31", "stale": "33", "fail": "31", "suspect": "33", "degraded": "33", "DISARMED": "33", "warn": "33", "ABORTED": "33",
 	"REBUILDING": "33", "RELEASED": "33",
 	"healthy": "32", "active": "32", "SERVING": "32", "RESTORED": "32", "PROTECTED": "32", "DONE": "32", "ok": "32",
 }

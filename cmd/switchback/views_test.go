@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 )
@@ -41,6 +42,7 @@ func ordersView() fleet.GroupView {
 	op := ordersOperation()
 	return fleet.GroupView{
 		Group: "orders", Config: ordersConfig(), Rule: "ok", Why: "eu-central-1/orders-b is active and nothing speaks against it", NeedsPerson: false,
+		Readiness: decide.NotReady, ReadyWhy: "nothing to promote: eu-west-1/orders-a: it is failed until it is restored",
 		Record: &events.Record{Group: "orders", Epoch: 8, Phase: events.PhaseActive, Active: ordersB, Op: &op, Since: noon.Add(-192 * time.Second)},
 		Clusters: []fleet.ClusterView{
 			{

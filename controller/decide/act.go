@@ -108,6 +108,7 @@ func (f *Facts) intent(o *Outcome, op *events.Operation) {
 	r.Epoch++
 	r.Phase, r.Target = events.PhaseFencing, op.To
 	op.ID = fmt.Sprintf("%s-%d", r.Group, r.Epoch)
+	f.preempt(o, op)
 	r.Op, r.Next = op, nil
 	o.Why = f.say(o.sentence, o)
 	if op.Why == "" {

@@ -145,6 +145,9 @@ func release(f *Facts, o *Outcome) {
 	}
 	r.Epoch++
 	r.Gone, r.Config = by, f.Revision
+	if r.Drill.Running() {
+		failDrill("its group was released", f, o)
+	}
 	for i := range r.Members {
 		r.Members[i].Work = nil
 	}

@@ -106,13 +106,20 @@ var moves = [...]row{
 		}, ""},
 	{"failback.restore", "active", "failback, the home is failed", func(f *Facts) bool { return asks(events.AskFailback)(f) && f.homeFailed() }, failbackRestore,
 		"{actor} asked to bring {group} home: {reason}; its home is restored first"},
-	{"refuse.swap", "active", "switchover or failback before every gate is passed", func(f *Facts) bool { return swapAsked(f) && f.notReady(f.swapTarget()) != "" },
+	{"refuse.drill", "active", "a drill while anything is wrong", func(f *Facts) bool { return asks(events.AskDrill)(f) && f.notDrillable() != "" },
+		func(f *Facts, o *Outcome) { refuse(f, o); o.Why = "no drill: " + f.notDrillable() }, ""},
+	{"refuse.swap", "active", "switchover, failback or drill before every gate is passed", func(f *Facts) bool { return swapAsked(f) && f.notReady(f.swapTarget()) != "" },
 		func(f *Facts, o *Outcome) { refuse(f, o); o.Why = "nothing was begun: " + f.notReady(f.swapTarget()) }, ""},
-	{"swap.dry-run", "active", "switchover or failback, dry run", func(f *Facts) bool { return swapAsked(f) && f.Ask.DryRun },
+	{"swap.dry-run", "active", "switchover, failback or drill, dry run", func(f *Facts) bool { return swapAsked(f) && f.Ask.DryRun },
 		func(f *Facts, o *Outcome) {
-			o.Why = fmt.Sprintf("would swap %s from %s to %s without loss; nothing was done", f.Config.Group, f.Record.Active, f.swapTarget())
+			back := ""
+			if f.Ask.Verb == events.AskDrill {
+				back = ", and back once it is protected there"
+			}
+			o.Why = fmt.Sprintf("would swap %s from %s to %s without loss%s; nothing was done", f.Config.Group, f.Record.Active, f.swapTarget(), back)
 			o.answer(f, true, "")
 		}, ""},
+	{"drill.asked", "active", "drill", asks(events.AskDrill), beginDrill, "{actor} asked for a drill of {group}, there and back: {reason}"},
 	{"swap.asked", "active", "switchover or failback", swapAsked, prepareSwap, "{actor} asked for a {verb} of {group}: {reason}"},
 
 	{"refuse.no-candidate", "active", "failover without a fit target", func(f *Facts) bool { return f.Ask != nil && f.none(f.asked()) != "" },
@@ -193,6 +200,25 @@ var moves = [...]row{
 	}, done,
 		"{active} serves at epoch {epoch}"},
 
+	// A drill goes back by itself.
+	{"drill.failed", "active", "a half of a drill ended otherwise than done, something else moved the group, or it takes too long", func(f *Facts) bool { return f.drillBroken() != "" },
+		func(f *Facts, o *Outcome) {
+			o.Why = "drill of " + f.Config.Group + " FAILED: " + f.drillBroken()
+			failDrill(f.drillBroken(), f, o)
+		}, ""},
+	{"drill.passed", "active", "a drill is back, serves and is protected", func(f *Facts) bool { return f.drilled(2) }, passDrill, ""},
+	{"drill.back", "active", "a drill is there, serves and is protected, and every gate back is passed", func(f *Facts) bool {
+		return f.drilled(1) && f.cause() == causeNone && f.notBack() == ""
+	}, drillBack, "the first half of the drill is done: it goes back to where it began"},
+	{"wait.drill", "active", "a drill waits to go back, or to be protected", func(f *Facts) bool {
+		return f.Record.Drill.Running() && !f.Record.Running() && f.cause() == causeNone
+	}, func(f *Facts, o *Outcome) {
+		o.Why = "drill " + f.Record.Drill.ID + " waits"
+		if why := f.notBack(); why != "" {
+			o.Why += ": " + why
+		}
+	}, ""},
+
 	// The failback that waited for its restore.
 	{"failback.next", "active", "its home was restored for a failback, and every gate is passed", func(f *Facts) bool {
 		return f.Record.Next != nil && f.cause() == causeNone && f.notReady(f.Record.Next.To) == ""
@@ -231,11 +257,13 @@ var moves = [...]row{
 
 // moving are the verbs that move a group or work on its clusters; the others switch something.
 var moving = map[string]bool{
-	events.AskFailover: true, events.AskRestore: true, events.AskRebuild: true, events.AskSwitchover: true, events.AskFailback: true, events.AskRestart: true,
+	events.AskFailover: true, events.AskRestore: true, events.AskRebuild: true, events.AskSwitchover: true, events.AskFailback: true, events.AskDrill: true, events.AskRestart: true,
 	events.AskProtect: true, events.AskRelease: true,
 }
 
-func swapAsked(f *Facts) bool { return asks(events.AskSwitchover)(f) || asks(events.AskFailback)(f) }
+func swapAsked(f *Facts) bool {
+	return asks(events.AskSwitchover)(f) || asks(events.AskFailback)(f) || asks(events.AskDrill)(f)
+}
 
 // knownAs lists the operations an ask with this id began before.
 func (f *Facts) knownAs() []string {

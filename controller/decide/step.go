@@ -182,7 +182,7 @@ func (f *Facts) wakes(o *Outcome) {
 		wake(int64(f.OpAge), int64(f.D.Prepare))
 		wake(int64(f.GapAge), int64(f.gapLimit()))
 	}
-	if f.Record.Restart != nil || f.Record.Next != nil || f.quiet() {
+	if f.Record.Restart != nil || f.Record.Next != nil || f.Record.Drill.Running() || f.quiet() {
 		o.Wake = min(o.Wake, f.Now+events.Instant(time.Second))
 	}
 	if a := f.active(); a.Silent > 0 {

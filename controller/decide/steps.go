@@ -69,7 +69,7 @@ func workID(r *events.Record, verb string) string {
 
 // swaps reports whether an operation is a planned swap: nothing may be lost, and anything that is missed gives the group back.
 func swaps(o *events.Operation) bool {
-	return o != nil && (o.Verb == events.AskSwitchover || o.Verb == events.AskFailback)
+	return o != nil && (o.Verb == events.AskSwitchover || o.Verb == events.AskFailback || o.Verb == events.AskDrill)
 }
 
 // preparing reports whether a planned swap runs whose intent is not recorded yet.

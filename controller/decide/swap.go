@@ -108,6 +108,7 @@ func (f *Facts) beginSwap(o *Outcome, op *events.Operation) {
 	r := o.draft(f)
 	op.ID = fmt.Sprintf("%s-%d", r.Group, r.Epoch+1) // an abort takes that epoch too, so the id is used once
 	op.Rule, op.From, op.Planned, op.Stage, op.Began = o.Rule, r.Active, true, events.StagePrepare, f.Wall
+	f.preempt(o, op)
 	r.Op, r.Next = op, nil
 	r.Settled = true // a person moves it: what automation did before is looked at
 	op.Why = f.say(o.sentence, o)

@@ -45,6 +45,8 @@ type GroupView struct {
 	Facts       []events.Fact      `json:"facts,omitempty"`
 	NeedsPerson bool               `json:"needs_person"`
 	Protected   bool               `json:"protected"`
+	Readiness   decide.Readiness   `json:"readiness,omitempty"` // of a recorded group: whether it could be moved now
+	ReadyWhy    string             `json:"ready_why,omitempty"`
 	Clusters    []ClusterView      `json:"clusters"`
 }
 
@@ -141,6 +143,7 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 	gv := GroupView{Group: g.name, Config: g.config.GroupConfig, Record: g.record, Rule: g.rule, Why: g.why, NeedsPerson: needPerson[g.rule]}
 	if g.record != nil {
 		gv.Facts = fs.Evidence()
+		gv.Readiness, gv.ReadyWhy = fs.Readiness()
 	}
 	for i := range fs.Members {
 		c := &fs.Members[i]

@@ -42,7 +42,7 @@ func (w *World) recorded(c *ctl, r *events.Record) {
 	if r.Active != old.Active && (old.Phase != events.PhaseProved || r.Op == nil || r.Op.Proof == nil || r.Op.Proof.Epoch != r.Epoch) {
 		w.fail("I3", "%s was moved to %s without a stored proof of epoch %d", r.Group, r.Active, r.Epoch)
 	}
-	if a, b := w.server(old.Active), w.server(r.Active); r.Active != old.Active && r.Op != nil && (r.Op.Verb == events.AskSwitchover || r.Op.Verb == events.AskFailback) && !b.continues(a.timeline, a.lsn) {
+	if a, b := w.server(old.Active), w.server(r.Active); r.Active != old.Active && r.Op != nil && (r.Op.Verb == events.AskSwitchover || r.Op.Verb == events.AskFailback || r.Op.Verb == events.AskDrill) && !b.continues(a.timeline, a.lsn) {
 		w.fail("swap", "%s was swapped from %s (timeline %d, %v) to %s (timeline %d, %v): something is lost", r.Group, a.ref, a.timeline, a.lsn, b.ref, b.timeline, b.lsn)
 	}
 	if r.Phase == events.PhaseFencing && old.Phase == events.PhaseActive && r.Op.By == decide.Automation && w.blind(c.region) {
