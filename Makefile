@@ -16,7 +16,7 @@ SEEDS ?= 300
 SEED ?=
 SCRIPT ?=
 
-.PHONY: help build check fmt vet lint generated hygiene race sim test demo bench clean
+.PHONY: help build check fmt vet lint generated hygiene race sim model test demo bench clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ race: ## the pure packages under the race detector
 
 sim: build ## simulate SEEDS=300 fleets under faults, or one: make sim SEED=7
 	bin/switchback sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+model: ## explore the rules as built: every interleaving within a bound (ONLY=name of a configuration)
+	go run ./test/model/run $(if $(ONLY),-only $(ONLY))
 
 test: ## every test; installs PostgreSQL if it is missing
 	@deploy/need.sh
