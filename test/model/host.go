@@ -260,11 +260,16 @@ func (s *hostStep) ask() {
 	if h.Guard == nil || h.Agent == nil {
 		return
 	}
-	h.Guard.Answered(now, now, h.nonce(), h.Agent.Lefts(now))
-	for i := range h.Servers {
-		ref := h.Servers[i].Ref
-		if at := h.Guard.Deadline(ref.String()); at != handed(h.Agent, ref) && (at > now || handed(h.Agent, ref) > now) {
-			s.input(func(a *lease.Agent) lease.Effects { return a.Handed(now, ref, at) })
+	lefts := h.Agent.Lefts(now)
+	h.Guard.Answered(now, now, h.nonce(), lefts)
+	for _, l := range lefts {
+		ref, err := events.ParseRef(l.Cluster)
+		if err != nil {
+			panic("model: " + err.Error())
+		}
+		at, told, was := h.Guard.Deadline(l.Cluster), private(h.Agent, ref).FieldByName("told"), handed(h.Agent, ref)
+		if at != was && (at > now || was > now) || told.FieldByName("Held").Bool() != l.Held || told.FieldByName("Exempt").Bool() != l.Exempt {
+			s.input(func(a *lease.Agent) lease.Effects { return a.Handed(now, ref, l, at) })
 		}
 	}
 }

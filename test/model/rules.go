@@ -71,6 +71,7 @@ var rules = map[string]map[string]rule{
 	"lease.Entry":   {"Results": {keep: stillAsked}},
 	"lease.Beat":    {"Lane": laneNo},
 	"lease.Action":  {"Rule": skip},
+	"lease.Left":    {"Left": skip},
 	"lease.Guarded": {"Deadline": due},
 	"lease.Guard":   {"answered": beat},
 
