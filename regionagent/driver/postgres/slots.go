@@ -48,8 +48,14 @@ func (d *Driver) slotAt(ctx context.Context, address string) (slot string, ok bo
 	if err != nil {
 		d.log.Info("follows without a slot", "source", address, "err", err)
 	}
-	_, told := errors.AsType[*pgconn.PgError](err)
-	return slot, err == nil || told
+	return slot, err == nil || answered(err)
+}
+
+// answered: the source refused what it was asked of slots. One that is on its way up or down, or ends its sessions (class 57), says nothing of them: a follower that forgot its slot then
+// would begin its link anew just when the last of a clean stop is sent over it.
+func answered(err error) bool {
+	e, told := errors.AsType[*pgconn.PgError](err)
+	return told && !strings.HasPrefix(e.Code, "57")
 }
 
 // askSlot makes the slot where the source bounds what a slot may pin: without a bound a follower that is gone would fill the source's disk.
