@@ -10,13 +10,14 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X github.com/switchback-dr/switchback/pkg/telemetry.Version=$(VERSION)
 TOOL := go tool -modfile=test/tools/tools.mod
 # Packages whose tests run real servers and judge by time: they have the machine to themselves, one after the other, before what only computes.
-LIVE := ./pkg/bus/... ./pkg/client ./regionagent/driver/postgres/... ./regionagent/freezer ./regionagent/guard ./test/stage ./test/e2e
+LIVE := ./pkg/bus/... ./pkg/client ./regionagent/driver/postgres/... ./regionagent/freezer ./regionagent/guard ./test/stage ./test/e2e ./test/matrix
 PURE := $(addprefix ./,$(wildcard events controller/decide controller/gate controller/rollout controller/fleet regionagent/lease))
 SEEDS ?= 300
 SEED ?=
 SCRIPT ?=
+CELLS ?=
 
-.PHONY: help build check fmt vet lint generated hygiene race sim model test demo bench clean
+.PHONY: help build check fmt vet lint generated hygiene race sim model test matrix demo bench clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +59,11 @@ test: ## every test; installs PostgreSQL if it is missing
 	@go build -o bin/count ./test/tools/count
 	{ go test -json -count=1 -timeout 20m -p 1 $(LIVE) || status=1; \
 	  go test -json -count=1 -timeout 20m $$(go list ./... | grep -vxF "$$(go list $(LIVE))") || status=1; exit $${status:-0}; } 2>&1 | bin/count -out .cache/counts
+
+matrix: build ## every fault in every plane on real processes: make matrix, or some: make matrix CELLS='isolated|disk full'
+	@deploy/need.sh
+	@mkdir -p .cache
+	go run ./test/tools/matrix -json .cache/matrix.json $(if $(CELLS),-cells '$(CELLS)')
 
 demo: build ## lose a region and see it move: make demo, or unattended: make demo SCRIPT=1
 	@deploy/need.sh

@@ -158,26 +158,10 @@ func (p *play) course(g stage.Group, since stage.Instant, lost []stage.Write, wa
 	return c
 }
 
-// insist asks until there is an answer: the same id is never done twice. Refused, as may be while an agent has not been heard again, it asks anew.
+// insist asks until it is accepted; ids are of this ask alone.
 func (p *play) insist(verb string, g stage.Group, id, more string) error {
-	deadline := time.Now().Add(serveLimit)
-	said := ""
-	for n := p.asked.Add(1); ; {
-		a, err := p.Bus().Ask(p.t.Context(), "alice", verb, fmt.Sprintf(`{"id":"%s/%d","group":"%s","reason":"a test"%s}`, id, n, g.Name, more))
-		if err == nil && a.Accepted {
-			return nil
-		}
-		if err == nil && len(a.Items) == 1 { // without an item nobody decided: asked again with the same id
-			if a.Why != said {
-				p.t.Logf("%s: %s refused, asking anew: %s", g.Name, verb, a.Why)
-			}
-			said, n = a.Why, p.asked.Add(1)
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: no answer to %s: %+v %w", g.Name, id, a, errors.Join(err, errNotYet))
-		}
-		time.Sleep(20 * time.Millisecond) // as patient as wait
-	}
+	id = fmt.Sprintf("%s/%d", id, p.asked.Add(1))
+	return p.Bus().Insist(p.t.Context(), serveLimit, verb, g.Name, id, more, func(why string) { p.t.Logf("%s: %s refused, asking anew: %s", g.Name, verb, why) })
 }
 
 // refused asks for something that must be refused with a reason that names something, and that changes nothing.

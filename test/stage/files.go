@@ -124,11 +124,14 @@ func Fleet(groups []Group) string {
 		for i, c := range all[1:] {
 			others[i] = c.String()
 		}
-		restore := ""
+		more := ""
 		if g.Restore != "" {
-			restore = ", restore: " + string(g.Restore)
+			more = ", restore: " + string(g.Restore)
 		}
-		fmt.Fprintf(&b, "  %s: {kind: postgres, primary: %s, recovery: [%s], mode: %s%s}\n", g.Name, g.Primary(), strings.Join(others, ", "), mode, restore)
+		if g.Policy != "" {
+			more += ", " + g.Policy
+		}
+		fmt.Fprintf(&b, "  %s: {kind: postgres, primary: %s, recovery: [%s], mode: %s%s}\n", g.Name, g.Primary(), strings.Join(others, ", "), mode, more)
 	}
 	return b.String()
 }

@@ -23,6 +23,7 @@ type Group struct {
 	Mode    events.Mode    // empty = auto
 	Restore events.Restore // empty = auto
 	Second  bool           // it has another recovery cluster, in North
+	Policy  string         // further keys of its entry in the fleet file, as "max_loss: {seconds: 5}"
 }
 
 // Primary is the cluster at home.
