@@ -71,3 +71,15 @@ type Tree struct {
 	Mark    string `json:"mark,omitempty"`     // file that says the data is under our care
 	Address string `json:"address,omitempty"`  // port that must be closed after a kill
 }
+
+// Process names one process for good: a pid is recycled, a pid and its start are not.
+type Process struct {
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start"` // ticks since boot, as /proc/PID/stat has it
+}
+
+// Linker is a driver that knows which of its server's processes serve connections that no lease of the kernel may cut: the links over which others follow it, never
+// a client's session, and what the driver itself looks through.
+type Linker interface {
+	Links(ctx context.Context) ([]Process, error)
+}

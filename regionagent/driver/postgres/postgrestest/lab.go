@@ -148,12 +148,18 @@ func (l *Lab) Close() error {
 	return l.warden.Wait()
 }
 
-// run runs a program as the servers' user.
-func (l *Lab) run(stdin, path string, args ...string) error {
+// run runs a program as the servers' user, in a cgroup if one is named.
+func (l *Lab) run(cgroup, stdin, path string, args ...string) error {
 	cmd := exec.Command(path, args...)
 	cmd.Dir, cmd.Env, cmd.Stdin = "/", []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}, strings.NewReader(stdin)
-	if l.cred != nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: l.cred}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: l.cred}
+	if cgroup != "" {
+		dir, err := os.Open(cgroup)
+		if err != nil {
+			return fmt.Errorf("run %s: %w", filepath.Base(path), err)
+		}
+		defer dir.Close()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
 	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -164,7 +170,7 @@ func (l *Lab) run(stdin, path string, args ...string) error {
 }
 
 func (l *Lab) pg(name string, args ...string) error {
-	return l.run("", filepath.Join(l.Bin, name), args...)
+	return l.run("", "", filepath.Join(l.Bin, name), args...)
 }
 
 // roles makes the role of replication links, with what a rewind needs.
@@ -182,7 +188,7 @@ func (l *Lab) template() error {
 	if err := appendTo(filepath.Join(dir, "postgresql.conf"), settings); err != nil { // before its first start: a standby must not have less than the control file
 		return err
 	}
-	return l.run(roles, filepath.Join(l.Bin, "postgres"), "--single", "-D", dir, "postgres")
+	return l.run("", roles, filepath.Join(l.Bin, "postgres"), "--single", "-D", dir, "postgres")
 }
 
 // port reserves a port below the range the kernel gives to outgoing connections, against every other lab of this host.

@@ -24,6 +24,7 @@ type Server struct {
 	Data   string // data directory
 	Socket string // directory of its unix socket
 	Port   int    // on 127.0.0.1
+	Cgroup string // directory of the cgroup to start it in; empty = the starter's
 	lab    *Lab
 }
 
@@ -54,7 +55,7 @@ func (l *Lab) Make(name string, lines ...string) (*Server, error) {
 	if err := os.Mkdir(home, 0o755); err != nil {
 		return nil, fmt.Errorf("make server: %w", err)
 	}
-	if err := errors.Join(l.chown(home), l.run("", "cp", "-a", filepath.Join(l.dir, "template"), s.Data)); err != nil {
+	if err := errors.Join(l.chown(home), l.run("", "", "cp", "-a", filepath.Join(l.dir, "template"), s.Data)); err != nil {
 		return nil, fmt.Errorf("make server %s: %w", name, err)
 	}
 	conf := fmt.Sprintf("port = %d\nunix_socket_directories = '%s'\n", s.Port, s.Socket) + strings.Join(lines, "\n") + "\n"
@@ -113,7 +114,7 @@ func (s *Server) Start() error {
 		_ = os.Remove(filepath.Join(s.Data, "postmaster.pid"))
 		_ = os.Remove(filepath.Join(s.Socket, fmt.Sprintf(".s.PGSQL.%d.lock", s.Port)))
 	}
-	if err := s.lab.pg("pg_ctl", "start", "--no-wait", "-D", s.Data, "-l", log); err != nil {
+	if err := s.lab.run(s.Cgroup, "", filepath.Join(s.lab.Bin, "pg_ctl"), "start", "--no-wait", "-D", s.Data, "-l", log); err != nil {
 		return err
 	}
 	began := time.Now()

@@ -73,3 +73,14 @@ func (s *Server) forTest(t TB, err error) *Server {
 	}
 	return s
 }
+
+// PrimaryIn makes a running writable server in a cgroup, gone when the test ends.
+func PrimaryIn(t TB, cgroup string, lines ...string) *Server {
+	t.Helper()
+	s, err := Shared(t).Make(Name("a"), lines...)
+	if err == nil {
+		s.Cgroup = cgroup
+		err = s.Start()
+	}
+	return s.forTest(t, err)
+}
