@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/regionagent/boottime"
+	"github.com/switchback-dr/switchback/regionagent/driver"
 	"github.com/switchback-dr/switchback/regionagent/lease"
 )
 
@@ -42,10 +43,12 @@ type Client struct {
 	states chan State
 	gone   chan struct{}
 	heard  atomic.Int64 // instant of the last ask
+	outlet atomic.Pointer[map[string]OutletState]
 	write  sync.Mutex
 	mu     sync.Mutex
 	n      uint64
 	doing  map[uint64]chan Done
+	spare  map[string][]driver.Process
 }
 
 // stateQueue is how many unread states end the connection; the next hello tells all of them.
@@ -60,7 +63,7 @@ func Dial(ctx context.Context, socket string, d events.Durations, nonce string, 
 		return nil, fmt.Errorf("dial guard: %w", err)
 	}
 	c := &Client{
-		conn: conn, d: d, asks: make(chan uint64, 1), states: make(chan State, stateQueue), gone: make(chan struct{}), doing: map[uint64]chan Done{},
+		conn: conn, d: d, asks: make(chan uint64, 1), states: make(chan State, stateQueue), gone: make(chan struct{}), doing: map[uint64]chan Done{}, spare: map[string][]driver.Process{},
 	}
 	hello := message{Kind: kindHello, Nonce: nonce}
 	for _, k := range clusters {
@@ -107,11 +110,47 @@ func (c *Client) Down(now events.Instant) bool {
 	return now.Sub(events.Instant(c.heard.Load())) > Away(c.d)
 }
 
+// Outlet is what the guard's outlet does for a cluster, as of its last ask; false if it has none.
+func (c *Client) Outlet(cluster string) (OutletState, bool) {
+	all := c.outlet.Load()
+	if all == nil {
+		return OutletState{}, false
+	}
+	s, ok := (*all)[cluster]
+	return s, ok
+}
+
+func (c *Client) toldOutlets(ks []wireCluster) {
+	if len(ks) == 0 {
+		return
+	}
+	all := make(map[string]OutletState, len(ks))
+	for _, k := range ks {
+		if k.Outlet != nil {
+			all[k.Cluster] = *k.Outlet
+		}
+	}
+	c.outlet.Store(&all)
+}
+
+// Spare names the server processes of a cluster whose connections an outlet never cuts; every answer from now on says so.
+func (c *Client) Spare(cluster string, ps []driver.Process) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spare[cluster] = ps
+}
+
+func (c *Client) spared(cluster string) []driver.Process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spare[cluster]
+}
+
 // Answer answers an ask. Left counts from the moment it was computed, which must be after the ask was taken.
 func (c *Client) Answer(ask uint64, left []lease.Left) error {
 	m := message{Kind: kindLeft, N: ask, Clusters: make([]wireCluster, 0, len(left))}
 	for _, l := range left {
-		m.Clusters = append(m.Clusters, wireCluster{Cluster: l.Cluster, Left: events.Duration(l.Left), Held: l.Held, Exempt: l.Exempt})
+		m.Clusters = append(m.Clusters, wireCluster{Cluster: l.Cluster, Left: events.Duration(l.Left), Held: l.Held, Exempt: l.Exempt, Spare: c.spared(l.Cluster)})
 	}
 	return c.send(m)
 }
@@ -172,6 +211,7 @@ func (c *Client) read(held chan<- []wireCluster) {
 		switch m.Kind {
 		case kindAsk:
 			c.heard.Store(int64(boottime.Now()))
+			c.toldOutlets(m.Clusters)
 			select {
 			case <-c.asks: // one ask stands for those before it
 			default:

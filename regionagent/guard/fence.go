@@ -22,6 +22,8 @@ type cluster struct {
 	why     string      // of the last job
 	blind   int         // verifications in a row that could not look
 	said    string      // last failure logged
+	// spokenFor: an agent has answered for it, so it is under care even if it is not held.
+	spokenFor bool
 }
 
 type job struct {
@@ -142,6 +144,9 @@ func (g *guard) begin(ctx context.Context, c *cluster, j *job) {
 		case Thaw:
 			r.out, r.err = freezer.Thaw(limited, tree)
 		case Kill:
+			if g.Outlet != nil {
+				g.Outlet.End(c.name)
+			}
 			if r.out, r.err = freezer.Kill(limited, tree); r.err != nil {
 				nap(ctx, killPause)
 			}

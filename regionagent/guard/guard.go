@@ -29,6 +29,7 @@ type Config struct {
 	Held func() ([]lease.Guarded, error)
 	// InProcess says that others live in this process: its memory and its OOM score are left alone.
 	InProcess bool
+	Outlet    Outlet // nil: none
 	Log       *slog.Logger
 	Metrics   *Metrics
 }
@@ -118,6 +119,7 @@ func (g *guard) loop(ctx context.Context) {
 	for {
 		now := boottime.Now()
 		g.checkClocks(now)
+		g.inform() // before anything that takes time: a right that ended a moment ago must not be sent by
 		for _, a := range g.core.Tick(now) {
 			g.order(ctx, g.clusters[a.Cluster], ordered(a, g.clusters[a.Cluster]))
 		}
@@ -155,7 +157,7 @@ func (g *guard) ask(now events.Instant, atOnce bool) {
 	g.asked[g.n] = boottime.Now() // before it is sent: the deadline counts from here
 	delete(g.asked, g.n-remembered)
 	g.nextAsk = now.Add(g.Durations.Beat / 2)
-	g.agent.send(message{Kind: kindAsk, N: g.n})
+	g.agent.send(message{Kind: kindAsk, N: g.n, Clusters: g.outlets()})
 }
 
 // remembered is how many asks stay answerable; an answer to an older one is worth nothing any more.
@@ -241,6 +243,10 @@ func (g *guard) answered(now events.Instant, m message) {
 		if g.clusters[k.Cluster] == nil {
 			g.Log.Error("answer about a cluster no hello named: can't be fenced here", "cluster", k.Cluster)
 			continue
+		}
+		g.clusters[k.Cluster].spokenFor = true
+		if g.Outlet != nil {
+			g.Outlet.Spare(k.Cluster, k.Spare)
 		}
 		left = append(left, lease.Left{Cluster: k.Cluster, Left: k.Left.D(), Held: k.Held, Exempt: k.Exempt})
 	}

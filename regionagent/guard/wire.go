@@ -48,6 +48,9 @@ type wireCluster struct {
 	Exempt  bool            `json:"exempt,omitempty"`
 	Left    events.Duration `json:"left,omitempty"`
 	Fence   lease.Fence     `json:"fence,omitempty"`
+	// With an ask: what the outlet does for it. With its answer: whose connections are not cut.
+	Outlet *OutletState     `json:"outlet,omitempty"`
+	Spare  []driver.Process `json:"spare,omitempty"`
 }
 
 // Verb is what an agent asks the guard to do.
