@@ -59,6 +59,8 @@ type agent struct {
 	metrics    *metrics
 	after      []func()               // what waits for the effects of the input in hand
 	slow       atomic.Pointer[string] // why it takes no lease, nil = it does
+	kernel     bool                   // the kernel lease is used here
+	lacks      string                 // what this host lacks that was required, empty = nothing
 	fatal      error
 	restoring  chan struct{} // a token per restore under way
 }
@@ -110,6 +112,7 @@ func Run(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 		return err
 	}
 	defer a.file.Close()
+	a.chooseKernel()
 	dm := postgres.NewMetrics(scoped)
 	for _, c := range cfg.Clusters {
 		if err := a.addCluster(c, dm); err != nil {
@@ -187,8 +190,12 @@ func (a *agent) addCluster(c config.Cluster, m *postgres.Metrics) error {
 		return fmt.Errorf("cluster %s: want a postgres section", ref)
 	}
 	p := c.Postgres
+	group, err := a.cgroup(p)
+	if err != nil {
+		return fmt.Errorf("cluster %s: %w", ref, err)
+	}
 	drv, err := postgres.New(postgres.Config{
-		Cluster: ref, Unit: p.Unit, Data: p.Data, Bin: p.Bin, User: p.User, DSNFile: string(p.DSN), Advertise: p.Advertise, RebuildRate: p.RebuildRate, Metrics: m,
+		Cluster: ref, Unit: p.Unit, Data: p.Data, Bin: p.Bin, User: p.User, DSNFile: string(p.DSN), Advertise: p.Advertise, RebuildRate: p.RebuildRate, Cgroup: group, Metrics: m,
 		Replication: postgres.Replication{User: p.Replication.User, PasswordFile: string(p.Replication.Password), Slot: p.Replication.Slot, Options: p.Replication.Options},
 	}, a.log.With("cluster", ref.String()))
 	if err != nil {
@@ -213,6 +220,8 @@ func (a *agent) measure() {
 	switch {
 	case err != nil:
 		why = "the freezer's self-test failed: " + err.Error()
+	case a.lacks != "":
+		why = a.lacks
 	case took > a.d.Freeze:
 		why = fmt.Sprintf("freezing takes %v here, profile %s allows %v: use a slower profile or a faster host", took.Round(time.Millisecond), a.d.Profile, a.d.Freeze)
 	}
@@ -281,6 +290,7 @@ func (a *agent) start(ctx context.Context, peers net.Listener) error {
 	for _, c := range a.clusters {
 		go a.execute(ctx, c)
 		go a.tend(ctx, c)
+		go a.spareLinks(ctx, c)
 		go a.probe(ctx, c)
 	}
 	a.reports = newReporter(a)

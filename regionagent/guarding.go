@@ -11,6 +11,7 @@ import (
 	"github.com/switchback-dr/switchback/pkg/telemetry"
 	"github.com/switchback-dr/switchback/regionagent/driver/postgres"
 	"github.com/switchback-dr/switchback/regionagent/guard"
+	"github.com/switchback-dr/switchback/regionagent/kernel"
 	"github.com/switchback-dr/switchback/regionagent/lease"
 )
 
@@ -29,6 +30,7 @@ func RunGuard(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 		return fmt.Errorf("make state directory: %w", err)
 	}
 	a := &agent{cfg: cfg, ref: events.AgentRef{Region: cfg.Region, Agent: cfg.Name}, d: d, log: log}
+	a.chooseKernel()
 	dm := postgres.NewMetrics(scoped)
 	var cs []guard.Cluster
 	for _, c := range cfg.Clusters {
@@ -40,7 +42,14 @@ func RunGuard(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 		cs = append(cs, guard.Cluster{Cluster: c.ref.String(), Tree: c.driver.Tree()})
 	}
 	a.closeDrivers() // only where to find the processes was wanted
+	var out guard.Outlet
+	if a.kernel {
+		l := kernel.New(log)
+		go l.Run(ctx)
+		out = outlet{l}
+	}
 	return guard.Run(ctx, guard.Config{
+		Outlet: out,
 		Socket: cfg.GuardSocket(), Handover: cfg.GuardHandover(), Durations: d, Clusters: cs, Log: log, Metrics: guard.NewMetrics(scoped),
 		Held: func() ([]lease.Guarded, error) { return guard.ReadHeld(cfg.Ledger(), cs) },
 	})

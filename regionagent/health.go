@@ -95,5 +95,5 @@ func (a *agent) alarms() []string {
 	if a.unguarded(boottime.Now()) {
 		as = append(as, "the guard is down")
 	}
-	return as
+	return append(as, a.kernelAlarms()...)
 }

@@ -28,6 +28,8 @@ type metrics struct {
 	promises *prometheus.CounterVec
 	guard    prometheus.Gauge
 	freeze   prometheus.Gauge
+
+	kernelOn, kernelLeft, kernelDropped *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -36,21 +38,24 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		beats:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_beats_total", Help: "Publishes on lanes, by what became of them."}, []string{"lane", "kind", "result"}),
-		beatTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "switchback_beat_seconds", Help: "How long an acknowledged beat took.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13)}, []string{"lane"}),
-		lanes:    gauge("switchback_lane_state", "1 for the state a lane is in.", "lane", "state"),
-		right:    gauge("switchback_lease_left_seconds", "How long a cluster may still run, by what was granted so far.", cluster...),
-		role:     gauge("switchback_cluster_role", "1 for the role a cluster has here.", append(cluster, "role")...),
-		epoch:    gauge("switchback_cluster_epoch", "Highest epoch persisted.", cluster...),
-		server:   gauge("switchback_cluster_server", "1 for what the last probe found.", append(cluster, "server")...),
-		lag:      gauge("switchback_cluster_lag_bytes", "How far a passive is behind what its upstream last said; -1 is unknown.", cluster...),
-		lsn:      gauge("switchback_cluster_lsn_bytes", "Position written or received.", cluster...),
-		fences:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_fences_total", Help: "Freezes, thaws and kills this agent ordered, by what became of them."}, []string{"cluster", "verb", "outcome"}),
-		promises: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_promises_total", Help: "Promises asked of peers, by answer."}, []string{"answer"}),
-		guard:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_guard_up", Help: "1 while the guard asks."}),
-		freeze:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_freeze_worst_seconds", Help: "Worst time to freeze a tree on this host, measured at start-up (S)."}),
+		beats:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_beats_total", Help: "Publishes on lanes, by what became of them."}, []string{"lane", "kind", "result"}),
+		beatTook:      prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "switchback_beat_seconds", Help: "How long an acknowledged beat took.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13)}, []string{"lane"}),
+		lanes:         gauge("switchback_lane_state", "1 for the state a lane is in.", "lane", "state"),
+		right:         gauge("switchback_lease_left_seconds", "How long a cluster may still run, by what was granted so far.", cluster...),
+		role:          gauge("switchback_cluster_role", "1 for the role a cluster has here.", append(cluster, "role")...),
+		epoch:         gauge("switchback_cluster_epoch", "Highest epoch persisted.", cluster...),
+		server:        gauge("switchback_cluster_server", "1 for what the last probe found.", append(cluster, "server")...),
+		lag:           gauge("switchback_cluster_lag_bytes", "How far a passive is behind what its upstream last said; -1 is unknown.", cluster...),
+		lsn:           gauge("switchback_cluster_lsn_bytes", "Position written or received.", cluster...),
+		fences:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_fences_total", Help: "Freezes, thaws and kills this agent ordered, by what became of them."}, []string{"cluster", "verb", "outcome"}),
+		promises:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_promises_total", Help: "Promises asked of peers, by answer."}, []string{"answer"}),
+		guard:         prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_guard_up", Help: "1 while the guard asks."}),
+		kernelOn:      gauge("switchback_kernel_lease_in_force", "1 while the kernel drops what a cluster's server sends after its right is over.", "cluster"),
+		kernelLeft:    gauge("switchback_kernel_lease_left_seconds", "Until the deadline in the kernel, negative after it; 0 if there is none.", "cluster"),
+		kernelDropped: gauge("switchback_kernel_lease_dropped_packets", "Packets dropped since the program was attached: after the deadline (late), or of a server that has ended (former).", "cluster", "why"),
+		freeze:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_freeze_worst_seconds", Help: "Worst time to freeze a tree on this host, measured at start-up (S)."}),
 	}
-	r.MustRegister(m.beats, m.beatTook, m.lanes, m.right, m.role, m.epoch, m.server, m.lag, m.lsn, m.fences, m.promises, m.guard, m.freeze)
+	r.MustRegister(m.beats, m.beatTook, m.lanes, m.right, m.role, m.epoch, m.server, m.lag, m.lsn, m.fences, m.promises, m.guard, m.freeze, m.kernelOn, m.kernelLeft, m.kernelDropped)
 	return m
 }
 
@@ -86,6 +91,7 @@ func (m *metrics) fence(c events.Ref, v lease.Verb, r events.Result) {
 // export sets the gauges from what the loop knows, once a beat.
 func (a *agent) export() {
 	m, now := a.metrics, boottime.Now()
+	a.exportKernel()
 	m.lanes.Reset()
 	for n, s := range a.core.LaneStates() {
 		m.lanes.WithLabelValues(strconv.Itoa(n), s).Set(1)

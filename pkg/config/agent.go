@@ -31,7 +31,15 @@ type Agent struct {
 // Fence is how an agent's clusters are fenced.
 type Fence struct {
 	Freeze string // auto = cgroup where the guard has the server's, else sigstop
+	Kernel string // the kernel lease: auto = where the host can; off; require = no lease without it
 }
+
+// What fence.kernel can be.
+const (
+	KernelAuto    = "auto"
+	KernelOff     = "off"
+	KernelRequire = "require"
+)
 
 // Cluster is one cluster an agent cares for.
 type Cluster struct {
@@ -100,13 +108,14 @@ func (a *Agent) read(o *object) {
 	})
 	o.get("fence").object(func(o *object) {
 		a.Fence.Freeze = word(o.get("freeze"), "", "auto", "cgroup", "sigstop")
+		a.Fence.Kernel = word(o.get("kernel"), "", KernelAuto, KernelOff, KernelRequire)
 		external, limit := o.get("external"), o.get("external_timeout")
 		external.file("")
 		limit.duration(0, time.Second, 10*time.Minute)
 		external.notYet("an external fence")
 		limit.notYet("an external fence")
 	})
-	a.Fence.Freeze = cmp.Or(a.Fence.Freeze, "auto")
+	a.Fence.Freeze, a.Fence.Kernel = cmp.Or(a.Fence.Freeze, "auto"), cmp.Or(a.Fence.Kernel, KernelOff)
 	state := o.get("state")
 	if a.State = state.file(DefaultState); len(a.GuardSocket()) > 107 {
 		state.problem("%q: the guard's socket in it would have %d characters: want at most 107", a.State, len(a.GuardSocket()))

@@ -29,6 +29,8 @@ type Config struct {
 	Replication Replication `yaml:"replication"`  // how it connects to an upstream
 	RebuildRate int64       `yaml:"rebuild_rate"` // bytes per second that a copy may take from its source; 0 = unlimited, else 32 kB to 1 GB
 
+	Cgroup string `yaml:"-"` // cgroup of version 2 to start it in, made if it is missing; empty = its starter's, or its unit's
+
 	Metrics *Metrics `yaml:"-"` // shared by an agent's drivers; nil = not counted
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -67,12 +68,12 @@ func (d *Driver) command(ctx context.Context) error {
 			return err
 		}
 		if m := debianUnit.FindStringSubmatch(d.cfg.Unit); m != nil {
-			_, err := d.run(ctx, false, "pg_ctlcluster", "--skip-systemctl-redirect", m[1], m[2], "start")
+			_, err := d.runInside(ctx, false, "pg_ctlcluster", "--skip-systemctl-redirect", m[1], m[2], "start")
 			return err
 		}
 		return fmt.Errorf("start: unit %q needs systemd, which does not run here", d.cfg.Unit)
 	}
-	_, err := d.tool(ctx, "pg_ctl", "start", "--no-wait", "-D", d.cfg.Data, "-l", d.path(logFile))
+	_, err := d.runInside(ctx, os.Geteuid() == 0, filepath.Join(d.cfg.Bin, "pg_ctl"), "start", "--no-wait", "-D", d.cfg.Data, "-l", d.path(logFile))
 	return err
 }
 

@@ -77,7 +77,7 @@ func (d *Driver) Close() error {
 
 // Tree implements driver.Driver.
 func (d *Driver) Tree() driver.Tree {
-	t := driver.Tree{PIDFile: d.path("postmaster.pid"), Unit: d.cfg.Unit, Match: d.cfg.Data, Signal: d.path(signalFile), Mark: d.path(markFile)}
+	t := driver.Tree{PIDFile: d.path("postmaster.pid"), Unit: d.cfg.Unit, Cgroup: d.cfg.Cgroup, Match: d.cfg.Data, Signal: d.path(signalFile), Mark: d.path(markFile)}
 	ctx, cancel := context.WithTimeout(context.Background(), ProbeLimit)
 	defer cancel()
 	if p, err := d.where(ctx); err == nil {

@@ -50,11 +50,34 @@ func (d *Driver) tool(ctx context.Context, name string, args ...string) (string,
 }
 
 func (d *Driver) run(ctx context.Context, asOwner bool, path string, args ...string) (string, error) {
+	return output(ctx, d.program(ctx, asOwner, path, args...))
+}
+
+// runInside is run for what starts the server: in its own cgroup, if it is to have one, so that its sockets belong there from the first on.
+func (d *Driver) runInside(ctx context.Context, asOwner bool, path string, args ...string) (string, error) {
 	cmd := d.program(ctx, asOwner, path, args...)
+	if d.cfg.Cgroup != "" {
+		if err := os.MkdirAll(d.cfg.Cgroup, 0o755); err != nil {
+			return "", fmt.Errorf("make the server's cgroup: %w", err)
+		}
+		dir, err := os.Open(d.cfg.Cgroup)
+		if err != nil {
+			return "", fmt.Errorf("open the server's cgroup: %w", err)
+		}
+		defer dir.Close()
+		if cmd.SysProcAttr == nil {
+			cmd.SysProcAttr = &syscall.SysProcAttr{}
+		}
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
+	}
+	return output(ctx, cmd)
+}
+
+func output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil {
-		return out.String(), failed(ctx, path, err, complaint.String())
+		return out.String(), failed(ctx, cmd.Path, err, complaint.String())
 	}
 	return out.String(), nil
 }
