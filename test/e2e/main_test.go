@@ -59,11 +59,19 @@ func begin(t *testing.T, groups []stage.Group) *play { return beginAt(t, groups,
 // beginAt does so with writers that write more or less often.
 func beginAt(t *testing.T, groups []stage.Group, every time.Duration) *play {
 	t.Helper()
+	return beginWith(t, stage.Options{Groups: groups, Every: every})
+}
+
+// beginWith does so with whatever else a stage can have.
+func beginWith(t *testing.T, o stage.Options) *play {
+	t.Helper()
 	keep, err := os.MkdirTemp("", "sbe2e-logs-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := stage.Build(t.Context(), stage.Options{Binary: binary, Groups: groups, Keep: keep, Every: every})
+	o.Binary, o.Keep = binary, keep
+	groups := o.Groups
+	s, err := stage.Build(t.Context(), o)
 	p := &play{Stage: s, t: t, asked: new(atomic.Int64)}
 	t.Cleanup(func() {
 		if s != nil {

@@ -30,7 +30,7 @@ type site struct {
 	Regions              []string
 	Addresses            map[string]string
 	Agent, Controller    identity
-	Bin, User            string
+	Bin, User, Kernel    string
 	Servers              []*Server // of the region
 }
 
@@ -59,7 +59,8 @@ identity: {cert: {{.Agent.Cert}}, cert_key: {{.Agent.Key}}, ca: {{.Agent.CA}}}
 listen: {peers: {{.Address}}:` + peersPort + `, metrics: {{.Address}}:` + agentMetrics + `}
 state: {{.Dir}}/state
 profile: fast
-clusters:
+{{if .Kernel}}fence: {kernel: {{.Kernel}}}
+{{end}}clusters:
 {{- range .Servers}}
   {{.Ref.Cluster}}: {postgres: {data: {{.Data}}, bin: {{$.Bin}}, user: {{$.User}}, advertise: {{.Address}}}}
 {{- end}}
@@ -69,7 +70,7 @@ clusters:
 func (s *Stage) writeRegion(region string, a *authority) error {
 	d := site{
 		Region: region, Address: s.net.address(region), Dir: s.dir(region), Witness: region == North, Regions: Regions, Addresses: map[string]string{},
-		Bin: s.bin, User: s.owner.name,
+		Bin: s.bin, User: s.owner.name, Kernel: s.options.Kernel,
 	}
 	for _, r := range Regions {
 		d.Addresses[r] = s.net.address(r)

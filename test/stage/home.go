@@ -44,8 +44,11 @@ done
 while read -r _ at _; do
   case "$at" in "$1"/*) umount -l "$at";; esac
 done </proc/mounts
+[ ! -f "$1/` + cgroupList + `" ] || while read -r c; do rmdir "$c"; done 2>/dev/null <"$1/` + cgroupList + `"
 rm -rf "$1"
 `
+	// cgroupList is the file with the cgroups that were made for servers.
+	cgroupList = "cgroups"
 )
 
 // makeHome makes the directory, posts its warden and clears what earlier runs left behind.

@@ -25,9 +25,10 @@ type Server struct {
 	Data string // data directory; its parent holds the unix socket and the log
 	Port int    // at the address of its region
 
-	bin   string
-	owner owner
-	net   *network
+	bin    string
+	owner  owner
+	net    *network
+	cgroup string // to be started in, as its agent would start it; empty = ours
 }
 
 // settings are small, but keep what durability rests on. Nothing commits by itself: every transaction in a log is a writer's or the canary's, so that what was lost
@@ -126,7 +127,7 @@ func (s *Stage) makeServer(ref events.Ref, port int, upstream *Server) (*Server,
 		conf += fmt.Sprintf("primary_conninfo = 'host=%s port=%s user=replicator application_name=%s'\n", host, port, ref.Cluster)
 		err = errors.Join(err, v.write("standby.signal", ""))
 	}
-	if err = errors.Join(err, v.configure(conf)); err != nil {
+	if err = errors.Join(err, v.configure(conf), s.ownCgroup(v)); err != nil {
 		return nil, fmt.Errorf("make server %s: %w", ref, err)
 	}
 	return v, nil
@@ -171,6 +172,14 @@ func (v *Server) Launch(options ...string) error {
 	path := filepath.Join(v.bin, "pg_ctl")
 	args := []string{path, "start", "--no-wait", "-D", v.Data, "-l", v.log(), "-o", strings.Join(options, " ")}
 	cmd := &exec.Cmd{Path: path, Args: args, Dir: v.Socket(), SysProcAttr: v.owner.attr()}
+	if v.cgroup != "" {
+		dir, err := os.Open(v.cgroup)
+		if err != nil {
+			return fmt.Errorf("open cgroup of %s: %w", v.Ref, err)
+		}
+		defer dir.Close()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
+	}
 	return run(cmd, func(c *exec.Cmd) error { return v.net.start(v.Ref.Region, c) })
 }
 
