@@ -92,6 +92,7 @@ type term struct {
 	back    chan fleet.Input // answers to what this term asked of lanes
 	asks    chan ask
 	queries chan query
+	agendas chan chan<- fleet.Agenda
 	notices chan events.Notice            // told by the loop, which alone numbers them
 	waiting map[string]chan events.Answer // asks in hand, by id
 	teller  *teller
@@ -107,7 +108,7 @@ func (c *Controller) lead(ctx context.Context, n events.Seq) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	t := &term{
-		c: c, n: n, back: make(chan fleet.Input, 4096), asks: make(chan ask), queries: make(chan query), notices: make(chan events.Notice, 64), waiting: map[string]chan events.Answer{},
+		c: c, n: n, back: make(chan fleet.Input, 4096), asks: make(chan ask), queries: make(chan query), agendas: make(chan chan<- fleet.Agenda), notices: make(chan events.Notice, 64), waiting: map[string]chan events.Answer{},
 		teller: newTeller(ctx, c, n), renewAt: c.boot(),
 	}
 	in, err := intake.Run(ctx, c.bus, c.intake, c.log)
@@ -143,6 +144,7 @@ func (c *Controller) lead(ctx context.Context, n events.Seq) error {
 	}
 	go t.steer(ctx)
 	go t.mend(ctx, snap.Lanes)
+	go t.schedule(ctx)
 	return t.loop(ctx)
 }
 
@@ -190,6 +192,9 @@ func (t *term) loop(ctx context.Context) error {
 			continue
 		case q := <-t.queries:
 			q.reply <- t.answer(q)
+			continue
+		case reply := <-t.agendas:
+			reply <- t.fleet.Agenda(c.now())
 			continue
 		}
 		next, err := t.apply(ctx, in)

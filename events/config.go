@@ -55,7 +55,16 @@ type GroupConfig struct {
 	DependsOn []string   `json:"depends_on,omitempty"`
 	MaxLoss   LossBudget `json:"max_loss"`
 	Restore   Restore    `json:"restore,omitempty"` // empty = auto
+	Drill     *Schedule  `json:"drill,omitempty"`   // nil = only when a person asks
 	Removed   bool       `json:"removed,omitempty"` // tombstone
+}
+
+// Schedule is when something is due: cron's five fields in a time zone, and for how long after that it may still be begun.
+type Schedule struct {
+	Cron   string   `json:"cron"`
+	Zone   string   `json:"zone,omitempty"`   // empty = UTC
+	For    Duration `json:"for,omitempty"`    // 0 = an hour
+	Sample int      `json:"sample,omitempty"` // of a drill: at most so many of the groups with this very schedule, the longest not drilled first; 0 = all
 }
 
 // Restore says what becomes of a failed cluster whose agent reports in.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -64,7 +65,7 @@ func (p *page) groups(all []fleet.GroupView) {
 		return
 	}
 	var rows [][]string
-	heads, noted := []string{"GROUP", "PROJECT", "MODE", "ACTIVE", "HOME", ">EPOCH", "PROTECTED", ">LAG", "RULE"}, false
+	heads, noted := []string{"GROUP", "PROJECT", "MODE", "ACTIVE", "HOME", ">EPOCH", "PROTECTED", "READINESS", ">LAG", "RULE"}, false
 	for i := range all {
 		note := p.note(&all[i])
 		noted = noted || note != ""
@@ -129,5 +130,6 @@ func groupRow(g *fleet.GroupView) []string {
 	if passive {
 		behind = lag(least)
 	}
-	return []string{g.Group, g.Config.Project, string(g.Config.Mode), active, home, epoch, protected, behind, g.Rule}
+	ready := cmp.Or(string(g.Readiness), "-")
+	return []string{g.Group, g.Config.Project, string(g.Config.Mode), active, home, epoch, protected, ready, behind, g.Rule}
 }

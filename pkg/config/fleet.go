@@ -152,7 +152,7 @@ func (f *fleet) policy(o *object, g *events.GroupConfig) {
 	})
 	g.Restore = word(o.get("restore"), g.Restore, events.RestoreAuto, events.RestoreManual)
 	o.get("failback").object(f.failback)
-	o.get("drill").object(schedule("drill"))
+	g.Drill = o.get("drill").schedule(g.Drill)
 	if v := o.get("hooks"); v.there() {
 		v.object(func(o *object) { o.get("after_active").file("") })
 		v.notYet("hooks")

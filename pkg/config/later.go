@@ -3,7 +3,6 @@ package config
 import (
 	"strconv"
 	"strings"
-	"time"
 )
 
 // What this version reads but does not do. Each is checked for its shape, then refused: it must never be ignored in silence.
@@ -14,24 +13,9 @@ func (f *fleet) failback(o *object) {
 	if w := word(mode, "manual", "manual", "schedule", "auto"); w != "manual" {
 		mode.notYet("mode " + w)
 	}
-	o.get("schedule").object(schedule("schedule"))
-}
-
-// schedule reads {cron, zone, for}.
-func schedule(what string) func(*object) {
-	return func(o *object) {
-		cron := o.must("cron", `five fields, as in "0 3 * * 6"`)
-		if s, ok := cron.text(`five fields, as in "0 3 * * 6"`); ok && (len(strings.Fields(s)) != 5 || strings.Contains(s, "=")) {
-			cron.problem(`%q: want five fields, as in "0 3 * * 6", and the zone in zone`, s)
-		}
-		zone := o.get("zone")
-		if s, ok := zone.text("a time zone, as in Europe/Helsinki"); ok {
-			if _, err := time.LoadLocation(s); err != nil {
-				zone.problem("%q is not a time zone: want one like UTC or Europe/Helsinki", s)
-			}
-		}
-		o.get("for").duration(0, time.Minute, 24*time.Hour)
-		o.notYet(what)
+	if v := o.get("schedule"); v.there() {
+		v.schedule(nil)
+		v.notYet("schedule")
 	}
 }
 

@@ -17,7 +17,7 @@ var layers = []layer{
 	{"events", nil},
 
 	{"pkg/bus/...", []string{"events"}},
-	{"pkg/config/...", []string{"events"}},
+	{"pkg/config/...", []string{"events", "pkg/calendar"}},
 	{"pkg/telemetry/...", nil},
 	{"pkg/sight", []string{"events"}},
 	{"pkg/site", []string{"events", "pkg/bus", "pkg/config"}}, // the one place where files and bus meet
