@@ -52,11 +52,22 @@ func (a *app) simCommand() *cobra.Command {
 	var first uint64
 	var lasts time.Duration
 	var verbose bool
+	var live forecast
 	cmd := &cobra.Command{
-		Use: "sim", Short: "Drive the real cores under simulated faults, and check that they stay safe", Args: cobra.NoArgs,
+		Use: "sim", Short: "Drive the real cores under simulated faults; or ask what they would do with the live fleet", Args: cobra.NoArgs,
 		Long: `Drives the packages that ship under virtual time and seeded faults, and checks the invariants after every step. A seed is a whole schedule: the same seed is
-the same run. The schedule of the first seed that breaks an invariant is made as small as it goes, and printed as a scenario. Exit code 1: something broke.`,
+the same run. The schedule of the first seed that breaks an invariant is made as small as it goes, and printed as a scenario. Exit code 1: something broke.
+
+With --fleet live --lose REGION it runs the real core on the fleet's stored state instead, and says what would happen, when, and what would be left behind.`,
+		Example: `  switchback sim --seeds 500
+  switchback sim --fleet live --lose eu-west-1`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if wanted, err := live.wanted(cmd); wanted || err != nil {
+				if err != nil {
+					return err
+				}
+				return a.foresee(cmd, live.lose)
+			}
 			if seeds == "" && !cmd.Flags().Changed("seed") && lasts == 0 {
 				seeds = "100"
 			}
@@ -90,6 +101,7 @@ the same run. The schedule of the first seed that breaks an invariant is made as
 	cmd.Flags().StringVar(&seeds, "seeds", "", "how many seeds to run, or which: 5000, 5001..9000 (default: 1 with --seed, else 100)")
 	cmd.Flags().Uint64Var(&first, "seed", 1, "the first seed")
 	cmd.Flags().DurationVar(&lasts, "for", 0, "begin no seed after so long; without --seeds, go on until then")
+	live.flags(cmd)
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each run, one after the other, and show how often each row fired")
 	return cmd
 }
