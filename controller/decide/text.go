@@ -83,6 +83,9 @@ func (f *Facts) Evidence() []events.Fact {
 		events.Fact{What: "agent of the active", Value: a.Agent.String() + " " + beat},
 		events.Fact{What: "server of the active", Value: fmt.Sprintf("%s, LSN %s", a.Health.Server, a.Health.LSN), Age: age},
 		events.Fact{What: "automation", Value: f.Permit.Why, Blocks: !f.Permit.OK})
+	for _, why := range f.Permit.Also {
+		fs = append(fs, events.Fact{What: "automation", Value: why, Blocks: true})
+	}
 	for i := range f.Members {
 		c := &f.Members[i]
 		if c.Cluster == f.Record.Active {
@@ -94,6 +97,43 @@ func (f *Facts) Evidence() []events.Fact {
 			v = u
 		}
 		fs = append(fs, events.Fact{What: "candidate " + c.Cluster.String(), Value: v, Age: events.Duration(c.Age.Round(time.Millisecond)), Blocks: u != ""})
+	}
+	if f.cause() != causeNone {
+		fs = append(fs, f.behindFirst()...)
+	}
+	return fs
+}
+
+// behindFirst is what automation would meet behind the row that matched: the rows that would make it wait next, and the one that would move the group once
+// nothing does.
+func (f *Facts) behindFirst() (fs []events.Fact) {
+	first := true
+	for i := range moves {
+		r := &moves[i]
+		if !r.applies(f) || !r.is(f) {
+			continue
+		}
+		waits := strings.HasPrefix(r.id, "wait.")
+		switch {
+		case first:
+			first = false
+			if !waits {
+				return nil
+			}
+		case waits:
+			o := Outcome{Rule: r.id}
+			if r.do != nil {
+				r.do(f, &o)
+			}
+			if o.Why == "" {
+				o.Why = f.say(r.why, &o)
+			}
+			if o.Rule == r.id { // the others stand above: what automation may do
+				fs = append(fs, events.Fact{What: "then " + r.id, Value: o.Why, Blocks: true})
+			}
+		default:
+			return append(fs, events.Fact{What: "once nothing blocks", Value: "it is moved by " + r.id})
+		}
 	}
 	return fs
 }

@@ -74,6 +74,9 @@ func TestPermit(t *testing.T) {
 	if p := Permit(PermitFacts{Mode: events.ModeAuto, MaxOut: 1, OutBefore: 1, Dark: true, Approved: true}); !p.OK {
 		t.Errorf("approved, but %s", p.Rule)
 	}
+	if p := Permit(PermitFacts{Mode: events.ModeManual, MaxOut: 1, FleetDisarmed: "by bob", NeedsApproval: true}); p.Rule != "wait.manual" || len(p.Also) != 2 || !strings.Contains(p.Also[0], "by bob") {
+		t.Errorf("three rows stand in the way, but it says %+v", p)
+	}
 	for _, f := range []PermitFacts{{Mode: events.ModeAuto, MaxOut: 1, NeedsApproval: true, GroupApproved: true}, {Mode: events.ModeAuto, MaxOut: 1, NeedsApproval: true, Approved: true}} {
 		if p := Permit(f); !p.OK {
 			t.Errorf("approved, but %s", p.Rule)

@@ -34,6 +34,7 @@ type Permission struct {
 	OK   bool
 	Rule string
 	Why  string
+	Also []string // what else stands in the way, behind the first: whoever clears one wants to know of the next
 }
 
 type permitRow struct {
@@ -72,13 +73,18 @@ func PermitRestore(f PermitFacts) Permission {
 }
 
 func permit(f PermitFacts, counts func(id string) bool) Permission {
+	p := Permission{OK: true, Rule: "permit", Why: "automation is armed"}
 	for i := range permits {
 		if r := &permits[i]; counts(r.id) && r.when(&f) {
 			why := strings.NewReplacer("{group}", f.Group, "{region}", f.Region, "{fleet}", f.FleetDisarmed, "{regionwhy}", f.RegionDisarmed, "{groupwhy}", f.GroupDisarmed, "{kind}", string(f.Kind), "{kindwhy}", f.KindDisarmed, "{quiet}", f.Quiet).Replace(r.why)
-			return Permission{false, r.id, why}
+			if !p.OK {
+				p.Also = append(p.Also, why)
+				continue
+			}
+			p = Permission{OK: false, Rule: r.id, Why: why}
 		}
 	}
-	return Permission{OK: true, Rule: "permit", Why: "automation is armed"}
+	return p
 }
 
 // Row is one row of a table, for documents.

@@ -25,7 +25,9 @@ func (w *world) apply(in fleet.Input) {
 			w.in(time.Millisecond, func() { w.revoke(r) })
 		}
 		for _, k := range eff.Read {
-			w.in(time.Millisecond, func() { w.apply(fleet.LaneRead{LaneSeen: fleet.LaneSeen{Lane: k.Lane, Generation: k.Generation, Agent: k.Agent}, Failed: true}) })
+			w.in(time.Millisecond, func() {
+				w.apply(fleet.LaneRead{LaneSeen: fleet.LaneSeen{Lane: k.Lane, Generation: k.Generation, Agent: k.Agent}, Failed: true})
+			})
 		}
 		for _, l := range eff.Look {
 			w.in(50*time.Millisecond, func() { w.look(l) })
