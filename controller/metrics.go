@@ -24,6 +24,7 @@ type metrics struct {
 	phases     *prometheus.HistogramVec
 	lost       *prometheus.CounterVec
 	applied    prometheus.Histogram
+	moves      *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -52,7 +53,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			[]string{"cloud_region"}),
 		applied: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchback_input_seconds", Help: "How long one input took to be decided.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 10)}),
 	}
-	r.MustRegister(m.verdict, m.clusters, m.agents, m.lag, m.leads, m.term, m.blind, m.needs, m.readiness, m.drills, m.decisions, m.operations, m.phases, m.lost, m.applied)
+	m.moves = gauge("switchback_rollout_moves", "Moves of the rollouts under way, by the region a rollout is of and by what became of them.", "cloud_region", "verb", "state")
+	r.MustRegister(m.moves, m.verdict, m.clusters, m.agents, m.lag, m.leads, m.term, m.blind, m.needs, m.readiness, m.drills, m.decisions, m.operations, m.phases, m.lost, m.applied)
 	return m
 }
 
@@ -70,6 +72,7 @@ func (m *metrics) show(v fleet.View) {
 		}
 	}
 	m.needs.Set(float64(needs))
+	m.rollouts(v)
 	m.blind.Set(bit(v.Blind))
 	for _, r := range v.Regions {
 		m.verdict.WithLabelValues(r.Region, string(r.Verdict)).Set(1)
@@ -83,6 +86,22 @@ func (m *metrics) show(v fleet.View) {
 	}
 }
 
+// rollouts exports how far those under way have got.
+func (m *metrics) rollouts(v fleet.View) {
+	m.moves.Reset()
+	for i := range v.Rollouts {
+		r := &v.Rollouts[i]
+		if r.State == events.RolloutPlanned || r.State.Over() {
+			continue
+		}
+		for state, n := range map[string]int{
+			"waits": r.Tally.Waits, "runs": r.Tally.Runs, "done": r.Tally.Done, "failed": r.Tally.Failed, "unknown": r.Tally.Unknown, "held": r.Tally.Held, "skipped": r.Tally.Skipped,
+		} {
+			m.moves.WithLabelValues(r.Region, r.Verb, state).Add(float64(n))
+		}
+	}
+}
+
 // retired forgets what only a leader may export.
 func (m *metrics) retired() {
 	m.verdict.Reset()
@@ -90,6 +109,7 @@ func (m *metrics) retired() {
 	m.agents.Reset()
 	m.lag.Reset()
 	m.readiness.Reset()
+	m.moves.Reset()
 	m.leads.Set(0)
 	m.term.Set(0)
 	m.blind.Set(0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -22,9 +23,11 @@ type Query struct {
 	Region    string `json:"region,omitempty"`
 	Cluster   string `json:"cluster,omitempty"` // region/cluster
 	Operation string `json:"operation,omitempty"`
-	Match     string `json:"match,omitempty"` // substring of a group's name
-	After     string `json:"after,omitempty"` // groups come in order of name, after this one
-	Limit     int    `json:"limit,omitempty"` // at most so many; 0 = 500
+	Match     string `json:"match,omitempty"`   // substring of a group's name
+	After     string `json:"after,omitempty"`   // groups come in order of name, after this one
+	Limit     int    `json:"limit,omitempty"`   // at most so many; 0 = 500
+	Rollout   string `json:"rollout,omitempty"` // or a plan's id
+	From      int    `json:"from,omitempty"`    // its moves from this one on
 }
 
 // Status is the answer to q.status.
@@ -56,6 +59,18 @@ type Why struct {
 type Report struct {
 	Group     string           `json:"group"`
 	Operation events.Operation `json:"operation"`
+}
+
+// Rollouts is the answer to q.rollouts: plans and rollouts, the newest first.
+type Rollouts struct {
+	Rollouts []events.Rollout `json:"rollouts"`
+}
+
+// Rollout is the answer to q.rollout: one, and some of its moves in order.
+type Rollout struct {
+	Rollout events.Rollout `json:"rollout"`
+	Moves   []events.Move  `json:"moves"`
+	More    bool           `json:"more"`
 }
 
 // most bounds the lists of an answer.
@@ -108,8 +123,12 @@ func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
 		return t.why(ctx, v, q)
 	case "report":
 		return t.report(ctx, v, q)
+	case "rollouts":
+		return rollouts(v), nil
+	case "rollout":
+		return rolloutOf(v, q)
 	}
-	return nil, fmt.Errorf("query %q: want status, groups, group, why or report", what)
+	return nil, fmt.Errorf("query %q: want status, groups, group, why, report, rollouts or rollout", what)
 }
 
 func (t *term) answer(query) fleet.View { return t.fleet.View(t.c.now()) }
@@ -125,7 +144,30 @@ func (t *term) status(v fleet.View) Status {
 		}
 	}
 	s.View.Groups = nil
+	s.View.Rollouts = slices.DeleteFunc(s.View.Rollouts, func(r fleet.RolloutView) bool { return r.State == events.RolloutPlanned || r.State.Over() })
 	return s
+}
+
+func rollouts(v fleet.View) Rollouts {
+	all := Rollouts{Rollouts: []events.Rollout{}}
+	for _, r := range v.Rollouts {
+		all.Rollouts = append(all.Rollouts, r.Rollout)
+	}
+	return all
+}
+
+func rolloutOf(v fleet.View, q Query) (Rollout, error) {
+	limit := q.Limit
+	if limit <= 0 || limit > most {
+		limit = most
+	}
+	for i := range v.Rollouts {
+		if r := &v.Rollouts[i]; r.ID == q.Rollout || r.Hash == q.Rollout {
+			moves := r.Moves(q.From, limit)
+			return Rollout{r.Rollout, moves, q.From+len(moves) < r.Rollout.Moves}, nil
+		}
+	}
+	return Rollout{}, fmt.Errorf("no plan or rollout is called %q: `switchback rollout list` lists them", q.Rollout)
 }
 
 func groups(v fleet.View, q Query) Groups {
@@ -183,7 +225,11 @@ func (t *term) why(ctx context.Context, v fleet.View, q Query) (Why, error) {
 	if err != nil {
 		return Why{}, err
 	}
-	return Why{g.Rule, g.Why, g.Facts, t.history(ctx, g.Group)}, nil
+	facts := g.Facts
+	if g.Rollout != "" {
+		facts = append(slices.Clone(facts), events.Fact{What: "rollout", Value: g.Rollout})
+	}
+	return Why{g.Rule, g.Why, facts, t.history(ctx, g.Group)}, nil
 }
 
 // history reads the newest notice of each type about a group or region, oldest first.

@@ -85,6 +85,8 @@ var Catalogue = []Entry{
 	entry[Term](StreamState, SubjectTerm, "who leads; its sequence is the term"),
 	entry[LaneSet](StreamState, SubjectLanes, "current generation and place of every acceptor"),
 	entry[Automation](StreamState, SubjectAutomation, "what operators armed, disarmed and approved"),
+	entry[Rollout](StreamState, Prefix+"ctl.rollout.<slot>", "a plan of a move of many groups, and the rollout of it"),
+	entry[RolloutPart](StreamState, Prefix+"ctl.rollout.<slot>.<part>", "some of its moves, and what came of them"),
 	entry[Record](StreamState, Prefix+"rec.<group>", "the truth about one group"),
 	entry[Set](StreamState, Prefix+"cmd.<region>.<agent>.<cluster>", "desired state of one cluster"),
 	entry[Resume](StreamState, Prefix+"cmd.<region>.<agent>."+ResumeCluster, "settles an agent's groups, then lets its rejoins count"),

@@ -8,6 +8,7 @@ type Notice struct {
 	Agent     string     `json:"agent,omitempty"`
 	Cluster   string     `json:"cluster,omitempty"`
 	Operation string     `json:"operation,omitempty"`
+	Rollout   string     `json:"rollout,omitempty"` // the one it belongs to
 	Epoch     Epoch      `json:"epoch,omitempty"`
 	Rule      string     `json:"rule,omitempty"`
 	Why       string     `json:"why"`
@@ -48,4 +49,6 @@ const (
 	NoticeAlarm      = "alarm"      // needs a person
 	NoticeAutomation = "automation" // armed, disarmed, approved
 	NoticeLeader     = "leader"
+	NoticePlan       = "plan"    // a plan was made and stored
+	NoticeRollout    = "rollout" // a rollout began, opened a wave, waits, was steered or ended
 )

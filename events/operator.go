@@ -25,6 +25,14 @@ type Ask struct {
 	Copy       bool     `json:"copy,omitempty"`        // restore, rebuild: copy the data anew, even where it could be kept
 	For        Duration `json:"for,omitempty"`         // maintenance: how long; 0 ends it
 	DryRun     bool     `json:"dry_run,omitempty"`
+
+	// Of plans and rollouts (see Rollout).
+	Do      string   `json:"do,omitempty"`      // plan: the verb that is planned
+	Groups  []string `json:"groups,omitempty"`  // these groups
+	Select  string   `json:"select,omitempty"`  // groups with these labels: project=shop,kind=postgres
+	Plan    string   `json:"plan,omitempty"`    // run this stored plan: its id or hash
+	Rollout string   `json:"rollout,omitempty"` // steer this one: its id
+	Limits  *Limits  `json:"limits,omitempty"`  // where they differ from the defaults
 }
 
 // EventType names the payload in the catalogue.
@@ -37,7 +45,6 @@ const (
 	AskRebuild     = "rebuild"
 	AskSwitchover  = "switchover"
 	AskFailback    = "failback"
-	AskDrill       = "drill"
 	AskAbort       = "abort"
 	AskArm         = "arm"
 	AskDisarm      = "disarm"
@@ -47,10 +54,19 @@ const (
 	AskRestart     = "restart"
 	AskProtect     = "protect"
 	AskRelease     = "release"
+	AskDrill       = "drill"
+	AskPlan        = "plan"
+	AskPause       = "pause"
+	AskResume      = "resume"
+	AskSkip        = "skip"
+	AskRetry       = "retry"
 )
 
 // ActorSchedule is who asks by the schedules of the fleet file. It asks for nothing where automation is disarmed.
 const ActorSchedule = "schedule"
+
+// PlanVerbs are the verbs a plan may be of.
+var PlanVerbs = []string{AskFailover, AskFailback, AskSwitchover, AskDrill}
 
 // about is what a verb may name.
 type about uint8
@@ -60,7 +76,9 @@ const (
 	aboutRegion
 	aboutCluster
 	aboutKind
-	aboutFleet // nothing at all
+	aboutMany    // groups, select, or a plan of them
+	aboutRollout // a rollout; with skip and retry a group of it
+	aboutFleet   // nothing at all
 )
 
 // askVerbs lists them in the order help shows them, with what each may be about.
@@ -68,10 +86,13 @@ var askVerbs = []struct {
 	verb  string
 	about about
 }{
-	{AskFailover, aboutGroup | aboutRegion}, {AskRestore, aboutGroup | aboutCluster}, {AskRebuild, aboutGroup | aboutCluster}, {AskSwitchover, aboutGroup},
-	{AskFailback, aboutGroup}, {AskDrill, aboutGroup}, {AskAbort, aboutGroup}, {AskArm, aboutGroup | aboutRegion | aboutKind | aboutFleet},
-	{AskDisarm, aboutGroup | aboutRegion | aboutKind | aboutFleet},
-	{AskApprove, aboutGroup | aboutRegion}, {AskAcknowledge, aboutGroup | aboutRegion}, {AskMaintenance, aboutCluster}, {AskRestart, aboutCluster}, {AskProtect, aboutGroup | aboutCluster}, {AskRelease, aboutGroup},
+	{AskFailover, aboutGroup | aboutRegion | aboutMany}, {AskRestore, aboutGroup | aboutCluster}, {AskRebuild, aboutGroup | aboutCluster},
+	{AskSwitchover, aboutGroup | aboutRegion | aboutMany}, {AskFailback, aboutGroup | aboutRegion | aboutMany}, {AskDrill, aboutGroup | aboutRegion | aboutMany},
+	{AskPlan, aboutGroup | aboutRegion | aboutMany}, {AskAbort, aboutGroup | aboutRollout}, {AskPause, aboutRollout}, {AskResume, aboutRollout},
+	{AskSkip, aboutRollout}, {AskRetry, aboutRollout},
+	{AskArm, aboutGroup | aboutRegion | aboutKind | aboutFleet}, {AskDisarm, aboutGroup | aboutRegion | aboutKind | aboutFleet},
+	{AskApprove, aboutGroup | aboutRegion}, {AskAcknowledge, aboutGroup | aboutRegion}, {AskMaintenance, aboutCluster}, {AskRestart, aboutCluster},
+	{AskProtect, aboutGroup | aboutCluster}, {AskRelease, aboutGroup},
 }
 
 // AskVerbs lists the verbs in the order help shows them.
@@ -123,6 +144,9 @@ func (a Ask) Check() error {
 			return err
 		}
 	}
+	if err := a.checkMany(); err != nil {
+		return err
+	}
 	for _, r := range []string{a.Cluster, a.To} {
 		if r == "" {
 			continue
@@ -154,33 +178,90 @@ func (a Ask) checkAbout() error {
 	if may == 0 {
 		return fmt.Errorf("verb %q: want one of %v", a.Verb, AskVerbs())
 	}
-	named, want := 0, []string{}
+	named, want := []string{}, []string{}
 	for _, x := range []struct {
 		what, name string
 		bit        about
-	}{{"group", a.Group, aboutGroup}, {"region", a.Region, aboutRegion}, {"cluster", a.Cluster, aboutCluster}, {"kind", string(a.Kind), aboutKind}} {
+	}{
+		{"group", a.Group, aboutGroup}, {"region", a.Region, aboutRegion}, {"cluster", a.Cluster, aboutCluster}, {"kind", string(a.Kind), aboutKind},
+		{"groups", strings.Join(a.Groups, ","), aboutMany},
+		{"select", a.Select, aboutMany}, {"plan", a.Plan, aboutMany}, {"rollout", a.Rollout, aboutRollout},
+	} {
 		if may&x.bit != 0 {
 			want = append(want, x.what)
 		}
-		if x.name == "" {
-			continue
-		}
-		named++
-		if may&x.bit == 0 {
+		switch {
+		case x.name == "":
+		case x.what == "group" && may&aboutRollout != 0 && a.Rollout != "": // one group of the rollout
+		case may&x.bit == 0:
 			return fmt.Errorf("%s names %s %q: it is not about a %s", a.Verb, x.what, x.name, x.what)
+		case x.what == "cluster": // its group may be named too: the leader checks that it is its
+			named = append(named[:0:0], x.what)
+		default:
+			named = append(named, x.what)
 		}
 	}
 	switch {
-	case a.Group != "" && a.Region != "":
-		return fmt.Errorf("%s names group %q and region %q: want one of them", a.Verb, a.Group, a.Region)
-	case a.Kind != "" && named > 1:
-		return fmt.Errorf("%s names kind %q and something else: want one of them", a.Verb, a.Kind)
+	case len(named) > 1:
+		return fmt.Errorf("%s names %s: want one of them", a.Verb, strings.Join(named, " and "))
 	case a.Kind != "" && !slices.Contains(Kinds(), a.Kind):
 		return fmt.Errorf("kind %q: want one of %v", a.Kind, Kinds())
-	case named == 0 && may&aboutFleet == 0:
+	case len(named) == 0 && may&aboutFleet == 0:
 		return fmt.Errorf("%s names neither %s: want one of them", a.Verb, strings.Join(want, " nor "))
 	}
 	return nil
+}
+
+// checkMany says what is wrong with what only asks about many groups carry.
+func (a Ask) checkMany() error {
+	for _, g := range a.Groups {
+		if err := CheckName("group", g); err != nil {
+			return err
+		}
+	}
+	if _, err := ParseSelect(a.Select); err != nil {
+		return err
+	}
+	switch {
+	case a.Verb == AskPlan && !slices.Contains(PlanVerbs, a.Do):
+		return fmt.Errorf("plan of %q: want one of %v", a.Do, PlanVerbs)
+	case a.Verb == AskPlan && a.Plan != "":
+		return fmt.Errorf("plan names plan %q: want groups, a region or a selector to plan for", a.Plan)
+	case a.Verb != AskPlan && a.Do != "":
+		return fmt.Errorf("%s with do %q: only plan takes it", a.Verb, a.Do)
+	case a.Verb == AskSkip && a.Group == "":
+		return fmt.Errorf("skip names no group: want the group of %s to leave out", a.Rollout)
+	case a.Limits != nil && a.Limits.Budget > 100:
+		return fmt.Errorf("budget %g: want a percentage, at most 100", a.Limits.Budget)
+	case a.Plan != "" && a.Limits != nil:
+		return fmt.Errorf("%s runs plan %q and sets limits: a plan is run as it was shown, so plan anew with them", a.Verb, a.Plan)
+	}
+	return nil
+}
+
+// Label is one condition of a selector.
+type Label struct{ Key, Value string }
+
+// ParseSelect reads a selector: key=value with commas, all of which must hold. Keys: project, kind, region (where it is active).
+func ParseSelect(s string) ([]Label, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var ls []Label
+	for _, part := range strings.Split(s, ",") {
+		k, v, ok := strings.Cut(part, "=")
+		if !ok || v == "" || k != "project" && k != "kind" && k != "region" {
+			return nil, fmt.Errorf("selector %q: want project=NAME, kind=KIND or region=REGION, with commas for several that must all hold", part)
+		}
+		ls = append(ls, Label{k, v})
+	}
+	return ls, nil
+}
+
+// Many reports whether the ask is for a plan of many groups, or runs one.
+func (a *Ask) Many() bool {
+	return a.Verb == AskPlan || a.Plan != "" || len(a.Groups) > 0 || a.Select != "" ||
+		a.Region != "" && slices.Contains(PlanVerbs, a.Verb)
 }
 
 // Answer is what became of an ask, per group it touched.
@@ -190,6 +271,7 @@ type Answer struct {
 	Accepted bool         `json:"accepted"` // at least one group moves, or the switch was thrown
 	Why      string       `json:"why"`
 	Items    []AnswerItem `json:"items,omitempty"`
+	Rollout  string       `json:"rollout,omitempty"` // the plan made, or the rollout begun or steered
 }
 
 // AnswerItem is the answer for one group.

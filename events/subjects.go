@@ -97,9 +97,12 @@ func ParseOpSubject(s string) (actor, verb string, err error) {
 	return p[1], p[2], nil
 }
 
-// SubjectEvent is where a notice goes: event.<type>.<group, region or fleet>.
+// SubjectEvent is where a notice goes: event.<type>.<group, rollout, region or fleet>.
 func SubjectEvent(n Notice) string {
 	about := n.Group
+	if about == "" {
+		about = n.Rollout
+	}
 	if about == "" {
 		about = n.Region
 	}

@@ -24,18 +24,25 @@ type drilled struct {
 
 func (a *app) drillCommand() *cobra.Command {
 	ask := events.Ask{Verb: events.AskDrill}
-	var detach bool
+	m, detach := &manyFlags{}, false
 	cmd := &cobra.Command{
-		Use: "drill GROUP", Short: "Find out whether a group can be moved: swap it there and back, without loss", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
+		Use: "drill GROUP | --region REGION | --groups … | --select … | --plan ID", Short: "Find out whether a group can be moved: swap it there and back, without loss", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeGroup,
 		Long: `Swaps a group to a passive and back, each half as by switchover: every gate is checked first, nothing is lost, and whatever is missed gives it back to its active. It
 begins only when nothing at all is wrong, and a real incident in its middle is handled as any other. PASS says how long writes paused each way; readiness counts from there.`,
 		Example: `  switchback drill orders
   switchback drill orders --to eu-central-1/orders-b --yes
-  switchback drill orders --dry-run`,
+  switchback drill orders --dry-run
+  switchback drill --select project=shop --canary 2 --soak 30s`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ask.Group = args[0]
+			many, err := m.about(cmd, &ask, args)
+			if err != nil {
+				return err
+			}
 			if err := a.prepare(&ask); err != nil {
 				return err
+			}
+			if many {
+				return a.moveMany(cmd, ask, detach)
 			}
 			if ask.DryRun {
 				return a.throw(cmd, ask)
@@ -53,6 +60,8 @@ begins only when nothing at all is wrong, and a real incident in its middle is h
 		},
 	}
 	askFlags(cmd, &ask)
+	m.add(cmd, events.AskDrill)
+	limitFlags(cmd, m)
 	moveFlags(cmd, &ask, &detach)
 	cmd.Flags().StringVar(&ask.To, "to", "", "region/cluster to swap with (default: the best candidate)")
 	return cmd

@@ -60,5 +60,5 @@ func TestDrillIsRefusedOrConfirmed(t *testing.T) {
 	s.run("drill", "orders").want(t, exitUsage, "want --yes")
 	s.run("drill", "orders", "--yes").want(t, exitRefused, "REFUSED", "eu-west-1 is degraded")
 	s.run("drill", "orders", "--dry-run").want(t, exitRefused, "REFUSED")
-	s.run("drill").want(t, exitUsage, "accepts 1 arg")
+	s.run("drill").want(t, exitUsage, "want a GROUP or --region REGION")
 }

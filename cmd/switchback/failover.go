@@ -10,30 +10,31 @@ import (
 
 func (a *app) failoverCommand() *cobra.Command {
 	ask := events.Ask{Verb: events.AskFailover}
-	var detach bool
+	m, detach := &manyFlags{}, false
 	cmd := &cobra.Command{
-		Use: "failover GROUP | --region REGION", Short: "Make a recovery cluster active, and give the active one up",
-		Long: `Makes a recovery cluster active, of one group or of every group that is active in a region, and follows it to its end.
-The old active is fenced first and is failed until somebody restores it. If its agent answers it is stopped cleanly and nothing is lost.`,
+		Use: "failover GROUP | --region REGION | --groups … | --select … | --plan ID", Short: "Make a recovery cluster active, and give the active one up",
+		Long: `Makes a recovery cluster active, of one group or of many, and follows it to its end. The old active is fenced first and is failed until somebody restores it. If its
+agent answers it is stopped cleanly and nothing is lost. Many groups move as a rollout: what is depended on first, then by priority, paced, and halted by its error budget.`,
 		Example: `  switchback failover orders --reason "disk smells"
   switchback failover orders --to eu-central-1/orders-b
-  switchback failover --region eu-west-1 --dry-run`,
+  switchback failover --region eu-west-1 --dry-run
+  switchback failover --plan 7f3a91c2`,
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var err error
-			if ask.Group, err = one(args, ask.Region); err != nil {
+			many, err := m.about(cmd, &ask, args)
+			if err != nil {
 				return err
-			}
-			if ask.To != "" && ask.Region != "" {
-				return usage("--to names one cluster, --region moves many groups: want one of them")
 			}
 			if err := a.prepare(&ask); err != nil {
 				return err
 			}
+			if many {
+				return a.moveMany(cmd, ask, detach)
+			}
 			if ask.DryRun {
 				return a.throw(cmd, ask)
 			}
-			if err := a.confirm(danger(&ask), ask.Group+ask.Region); err != nil {
+			if err := a.confirm(danger(&ask), ask.Group); err != nil {
 				return err
 			}
 			return a.move(cmd, ask, detach)
@@ -41,7 +42,8 @@ The old active is fenced first and is failed until somebody restores it. If its 
 	}
 	askFlags(cmd, &ask)
 	f := cmd.Flags()
-	f.StringVar(&ask.Region, "region", "", "every group that is active in this region")
+	m.add(cmd, events.AskFailover)
+	limitFlags(cmd, m)
 	f.StringVar(&ask.To, "to", "", "region/cluster to promote (default: the best candidate)")
 	f.BoolVar(&ask.AcceptLoss, "accept-loss", false, "move although more may be lost than the budget allows, or nobody knows how much")
 	f.BoolVar(&ask.Unfenced, "unfenced", false, "move without a fence proof: TWO COPIES MAY ACCEPT WRITES; needs --reason")
@@ -51,9 +53,6 @@ The old active is fenced first and is failed until somebody restores it. If its 
 
 func danger(ask *events.Ask) string {
 	what := fmt.Sprintf("failover of %s: its active cluster is given up", ask.Group)
-	if ask.Region != "" {
-		what = fmt.Sprintf("failover of every group that is active in %s: those clusters are given up", ask.Region)
-	}
 	if ask.AcceptLoss {
 		what += "; what has not arrived is LOST, beyond the budget too"
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -113,23 +112,6 @@ func TestFailoverOutputs(t *testing.T) {
 	}
 }
 
-func TestRegionPartlyRefused(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.door(func(a events.Ask) events.Answer {
-		ans := accepts("orders", "orders-8")
-		ans.Items = append(ans.Items, events.AnswerItem{Group: "billing", Rule: "refuse.observe", Why: "billing is only observed"})
-		return ans
-	})
-	op := ordersOperation()
-	s.query("report", func(map[string]any) any { return controller.Report{Group: "orders", Operation: op} })
-	r := s.run("failover", "--region", "eu-west-1", "--yes")
-	r.want(t, exitRefused, "REFUSED  billing  billing is only observed (rule refuse.observe)", "DONE")
-	if got := s.asked()[0]; got.Region != "eu-west-1" || got.Group != "" {
-		t.Errorf("asked %+v", got)
-	}
-}
-
 // Nothing dangerous is asked for unless its name was typed or --yes was given.
 func TestConfirm(t *testing.T) {
 	t.Parallel()
@@ -143,7 +125,6 @@ func TestConfirm(t *testing.T) {
 		{"failover orders", "", exitUsage, "want --yes"},
 		{"failover orders", "y\n", exitFailed, "not orders: nothing was done"},
 		{"failover orders", "order\n", exitFailed, "nothing was done"},
-		{"failover --region eu-west-1", "orders\n", exitFailed, "type eu-west-1 to go on"},
 		{"disarm", "", exitUsage, "want --yes"},
 		{"disarm", "yes\n", exitFailed, "type fleet to go on"},
 		{"disarm orders", "\n", exitFailed, "type orders to go on"},
@@ -162,7 +143,6 @@ func TestAsks(t *testing.T) {
 	s := moveSite(t, "done", true)
 	for line, want := range map[string]events.Ask{
 		"failover orders --dry-run":                             {Verb: "failover", Group: "orders", DryRun: true},
-		"failover --region eu-west-1 --dry-run":                 {Verb: "failover", Region: "eu-west-1", DryRun: true},
 		"failover orders --dry-run --unfenced --reason fire":    {Verb: "failover", Group: "orders", DryRun: true, Unfenced: true, Reason: "fire"},
 		"failover orders --dry-run --while-blind --reason eyes": {Verb: "failover", Group: "orders", DryRun: true, WhileBlind: true, Reason: "eyes"},
 		"restore orders": {Verb: "restore", Group: "orders"},
@@ -248,8 +228,15 @@ func TestBadAsks(t *testing.T) {
 		"restore Orders":                             "group \"Orders\"",
 		"rebuild orders --copy":                      "want --yes",
 		"protect orders --copy":                      "unknown flag",
-		"switchover":                                 "accepts 1 arg(s)",
-		"switchover --region eu-west-1":              "unknown flag",
+		"switchover":                                 "want a GROUP or --region REGION",
+		"switchover --region eu-west-1":              "want --yes",
+		"switchover orders --canary 2 --yes":         "says nothing of one group",
+		"failback --plan x --soak 5m --yes":          "a plan is run as it was shown",
+		"failover --select color=red --yes":          "want project=NAME",
+		"failover --region eu --unfenced --yes":      "one group at a time",
+		"plan restore --region eu":                   "want one of [failover failback switchover drill]",
+		"plan failback":                              "want one of them",
+		"rollout skip x":                             "accepts 2 arg(s)",
 		"switchover orders":                          "want --yes",
 		"failback orders --while-blind --yes":        "gives no reason",
 		"failback orders":                            "want --yes",
@@ -264,28 +251,5 @@ func TestBadAsks(t *testing.T) {
 	} {
 		r := person{}.run(t.Context(), append([]string{"--hub", "nats://127.0.0.1:1", "--as", "alice"}, strings.Fields(line)...)...)
 		r.want(t, exitUsage, word)
-	}
-}
-
-// A region of many groups is followed without asking about each at once.
-func TestManyOperations(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.door(func(events.Ask) events.Answer {
-		ans := events.Answer{Hash: "h", Accepted: true}
-		for i := range 50 {
-			ans.Items = append(ans.Items, events.AnswerItem{Group: fmt.Sprintf("g-%d", i), Accepted: true, Operation: fmt.Sprintf("g-%d-2", i)})
-		}
-		return ans
-	})
-	s.query("report", func(q map[string]any) any {
-		op := ordersOperation()
-		op.ID = q["operation"].(string)
-		return controller.Report{Group: strings.TrimSuffix(op.ID, "-2"), Operation: op}
-	})
-	r := s.run("failover", "--region", "eu-west-1", "--yes")
-	r.want(t, 0)
-	if n := strings.Count(r.out, "DONE"); n != 50 {
-		t.Errorf("%d operations reported, want 50", n)
 	}
 }

@@ -11,13 +11,14 @@ import (
 
 func (a *app) switchoverCommand() *cobra.Command {
 	ask := events.Ask{Verb: events.AskSwitchover}
-	cmd := a.swapCommand(&ask, "switchover GROUP", "Swap active and passive without loss, both sides healthy",
+	cmd := a.swapCommand(&ask, "switchover GROUP | --region REGION | --groups … | --select … | --plan ID", "Swap active and passive without loss, both sides healthy",
 		`Swaps the active with a passive: the active is stopped cleanly, the passive has everything and is promoted, the old active follows it. Nothing is lost; writes
 pause for about a second. Every gate is checked before anything is stopped, and whatever is missed before the promotion gives the group back to its active. It
 is followed until the old active protects the group again.`,
 		`  switchback switchover orders
   switchback switchover orders --to eu-central-1/orders-b --reason "kernel update"
-  switchback switchover orders --dry-run`,
+  switchback switchover orders --dry-run
+  switchback switchover --region eu-west-1 --soak 5m`,
 		func(g *fleet.GroupView) string { return switchoverDanger(&ask, g) })
 	cmd.Flags().StringVar(&ask.To, "to", "", "region/cluster to promote (default: the best candidate)")
 	return cmd
@@ -25,23 +26,30 @@ is followed until the old active protects the group again.`,
 
 func (a *app) failbackCommand() *cobra.Command {
 	ask := events.Ask{Verb: events.AskFailback}
-	return a.swapCommand(&ask, "failback GROUP", "Bring a group home: restore its home if it is failed, then switch over to it",
+	return a.swapCommand(&ask, "failback GROUP | --region REGION | --groups … | --select … | --plan ID", "Bring a group home: restore its home if it is failed, then switch over to it",
 		`Brings a group home and follows it all the way. If its home is failed it is restored first; the active serves on meanwhile. Then they swap as by switchover: nothing
 is lost, writes pause for about a second. If the home can't take over within minutes of its restore the swap is given up, and the group stays where it is.`,
 		`  switchback failback orders
   switchback failback orders --dry-run
+  switchback failback --region eu-west-1         # shows the plan, asks, and brings the region home in waves
   switchback failback orders --yes --detach     # and later: switchback report orders`,
 		func(g *fleet.GroupView) string { return failbackDanger(&ask, g) })
 }
 
 func (a *app) swapCommand(ask *events.Ask, use, short, long, example string, danger func(*fleet.GroupView) string) *cobra.Command {
-	var detach bool
+	m, detach := &manyFlags{}, false
 	cmd := &cobra.Command{
-		Use: use, Short: short, Long: long, Example: example, Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
+		Use: use, Short: short, Long: long, Example: example, Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ask.Group = args[0]
+			many, err := m.about(cmd, ask, args)
+			if err != nil {
+				return err
+			}
 			if err := a.prepare(ask); err != nil {
 				return err
+			}
+			if many {
+				return a.moveMany(cmd, *ask, detach)
 			}
 			if ask.DryRun {
 				return a.throw(cmd, *ask)
@@ -53,6 +61,8 @@ func (a *app) swapCommand(ask *events.Ask, use, short, long, example string, dan
 		},
 	}
 	askFlags(cmd, ask)
+	m.add(cmd, ask.Verb)
+	limitFlags(cmd, m)
 	moveFlags(cmd, ask, &detach)
 	return cmd
 }

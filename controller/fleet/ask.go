@@ -13,6 +13,10 @@ func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
 	var units []unit
 	switch {
 	case ans.Why != "":
+	case in.Rollout != "":
+		units = f.steer(now, in, &ans, eff)
+	case in.Many():
+		units = f.many(now, in, &ans, eff)
 	case in.Group != "":
 		g := f.groups.get(in.Group)
 		if g == nil || g.config.Group == "" && g.record == nil {
@@ -20,7 +24,7 @@ func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
 			break
 		}
 		units = f.askGroups(now, in, []*group{g}, &ans, eff)
-	case in.Verb == events.AskFailover || in.Verb == events.AskAcknowledge:
+	case in.Verb == events.AskAcknowledge:
 		units = f.askRegion(now, in, &ans, eff)
 	default:
 		units = f.throw(in, &ans, eff)

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/switchback-dr/switchback/controller/rollout"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -37,6 +38,9 @@ type Fleet struct {
 	looks    uint64
 	moved    []events.Instant // when automation moved something, newest last
 	pending  []pending        // batches of the last Effects, until Committed
+
+	rollouts  [events.RolloutSlots]*rollout.State // plans, and the rollouts of them, by place
+	rolloutAt events.Instant                      // when they are looked at next
 }
 
 type pending struct{ units []unit }
@@ -47,6 +51,17 @@ type unit struct {
 	group  *group // whose record is the first write, nil if none
 	auto   bool   // the write is ctl.automation
 	lanes  bool   // the write is ctl.lanes
+	alone  bool   // large: it gets a batch of its own
+	with   []unit // stored before its writes, in the same batch
+}
+
+// size is how many messages a unit is.
+func (u *unit) size() int {
+	n := len(u.writes)
+	for i := range u.with {
+		n += u.with[i].size()
+	}
+	return n
 }
 
 // index is a map with a sorted walk: the order of everything that reaches Effects is defined.
@@ -89,6 +104,7 @@ func New(s Snapshot, d events.Durations, now Now) *Fleet {
 	for _, r := range s.Records {
 		f.adopt(r, now)
 	}
+	f.load(s.Rollouts)
 	for _, r := range s.Reports {
 		f.report(r)
 	}
@@ -152,6 +168,7 @@ func (f *Fleet) Apply(now Now, in Input) Effects {
 	}
 	units = append(units, f.expire(now.Boot, &eff)...)
 	units = append(units, f.decideDirty(now, &eff)...)
+	units = append(units, f.paceRollouts(now, &eff)...)
 	units = append(units, f.resumes(now.Boot)...)
 	f.drive(now.Boot, &eff)
 	f.pack(units, &eff)
@@ -172,12 +189,23 @@ func (f *Fleet) pack(units []unit, eff *Effects) {
 			b, p = nil, pending{}
 		}
 	}
-	for _, u := range units {
-		if len(b)+len(u.writes) > MaxBatch {
-			flush()
+	var put func(u unit)
+	put = func(u unit) {
+		for _, w := range u.with {
+			put(w)
 		}
+		u.with = nil
 		b = append(b, u.writes...)
 		p.units = append(p.units, u)
+	}
+	for _, u := range units {
+		if u.alone || len(b)+u.size() > MaxBatch {
+			flush()
+		}
+		put(u)
+		if u.alone {
+			flush()
+		}
 	}
 	flush()
 }
@@ -193,7 +221,7 @@ func (f *Fleet) committed(in Committed) {
 		for _, u := range p.units {
 			switch {
 			case u.group != nil:
-				u.group.revision = seq
+				u.group.revision, u.group.saving = seq, false
 				f.touch(u.group)
 			case u.auto:
 				f.autoSeq = seq

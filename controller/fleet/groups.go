@@ -32,6 +32,7 @@ type group struct {
 	why      string
 	words    []word // the active's last words, oldest first
 	dirty    bool
+	saving   bool // its record is in a batch that is not stored yet
 	wake     events.Instant
 	at       int // in the heap, -1 = not
 }

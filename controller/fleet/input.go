@@ -17,6 +17,7 @@ type Snapshot struct {
 	Fleet      events.FleetConfig
 	Groups     []GroupConfig
 	Records    []Record
+	Rollouts   []RolloutStored
 	Reports    []events.Report
 	Health     []events.Health // last words, of unknown age
 }

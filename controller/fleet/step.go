@@ -19,6 +19,9 @@ func (f *Fleet) decideDirty(now Now, eff *Effects) []unit {
 	var units []unit
 	for _, g := range f.sortedDirty() {
 		g.dirty = false
+		if g.saving {
+			continue // it is looked at again once its record is stored
+		}
 		if u, ok := f.decide(now, g, eff); ok {
 			units = append(units, u)
 		}
@@ -95,7 +98,8 @@ func (f *Fleet) unitOf(now Now, g *group, o *decide.Outcome) unit {
 	var u unit
 	if o.Record != nil {
 		last := g.revision
-		u.group = g
+		u.group, g.saving = g, true
+		f.movedGroup(now.Boot, g)
 		u.writes = append(u.writes, Write{events.SubjectRecord(g.name), *o.Record, &last})
 		f.recorded(now, g, o.Record)
 	}

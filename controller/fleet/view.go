@@ -15,6 +15,7 @@ type View struct {
 	Fleet      events.FleetConfig `json:"fleet"`
 	Regions    []RegionView       `json:"regions"`
 	Groups     []GroupView        `json:"groups"`
+	Rollouts   []RolloutView      `json:"rollouts,omitempty"` // newest first
 }
 
 // RegionView is one line of `status`.
@@ -44,6 +45,7 @@ type GroupView struct {
 	Why         string             `json:"why"`
 	Facts       []events.Fact      `json:"facts,omitempty"`
 	NeedsPerson bool               `json:"needs_person"`
+	Rollout     string             `json:"rollout,omitempty"` // where it stands in one that is under way
 	Protected   bool               `json:"protected"`
 	Readiness   decide.Readiness   `json:"readiness,omitempty"` // of a recorded group: whether it could be moved now
 	ReadyWhy    string             `json:"ready_why,omitempty"`
@@ -82,7 +84,8 @@ var needPerson = map[string]bool{
 
 // View takes the picture.
 func (f *Fleet) View(now Now) View {
-	v := View{Term: f.term, Blind: f.blind, Automation: f.automation, Fleet: f.cfg}
+	v := View{Term: f.term, Blind: f.blind, Automation: f.automation, Fleet: f.cfg, Rollouts: f.rolloutViews()}
+	where := f.standing()
 	rows := map[string]*RegionView{}
 	for _, name := range f.regions.keys {
 		r := f.regions.get(name)
@@ -103,6 +106,7 @@ func (f *Fleet) View(now Now) View {
 	for _, k := range f.groups.keys {
 		if g := f.groups.get(k); g.config.Group != "" {
 			gv := f.groupView(now, g)
+			gv.Rollout = where[k]
 			v.Groups = append(v.Groups, gv)
 			tally(rows, &gv)
 		}

@@ -72,6 +72,8 @@ func decode[T any](m bus.Message) (v T, err error) {
 
 // state takes what the state stream holds; commands are the agents'.
 func state(s *fleet.Snapshot, ms []bus.Message) (err error) {
+	var heads []events.Rollout
+	var parts []events.RolloutPart
 	for _, m := range ms {
 		switch {
 		case m.Subject == events.SubjectLanes:
@@ -84,11 +86,20 @@ func state(s *fleet.Snapshot, ms []bus.Message) (err error) {
 			r := fleet.Record{Revision: m.Seq}
 			r.Record, err = decode[events.Record](m)
 			s.Records = append(s.Records, r)
+		case strings.HasPrefix(m.Subject, events.SubjectRollouts) && strings.Count(m.Subject[len(events.SubjectRollouts):], ".") == 0:
+			var h events.Rollout
+			h, err = decode[events.Rollout](m)
+			heads = append(heads, h)
+		case strings.HasPrefix(m.Subject, events.SubjectRollouts):
+			var p events.RolloutPart
+			p, err = decode[events.RolloutPart](m)
+			parts = append(parts, p)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	s.Rollouts = fleet.Assemble(heads, parts)
 	return nil
 }
 

@@ -170,6 +170,17 @@ func (h *hub) snapshot(term events.Seq, region string) fleet.Snapshot {
 		h.must(json.Unmarshal(m.Data, &r.Record))
 		s.Records = append(s.Records, r)
 	})
+	var heads []events.Rollout
+	var parts []events.RolloutPart
+	all(events.StreamState, events.SubjectRollouts+"*", func(m bus.Message) {
+		heads = append(heads, events.Rollout{})
+		h.must(json.Unmarshal(m.Data, &heads[len(heads)-1]))
+	})
+	all(events.StreamState, events.SubjectRollouts+"*.*", func(m bus.Message) {
+		parts = append(parts, events.RolloutPart{})
+		h.must(json.Unmarshal(m.Data, &parts[len(parts)-1]))
+	})
+	s.Rollouts = fleet.Assemble(heads, parts)
 	all(events.StreamConfig, events.SubjectGroup("*"), func(m bus.Message) {
 		g := fleet.GroupConfig{Revision: m.Seq}
 		h.must(json.Unmarshal(m.Data, &g.GroupConfig))
