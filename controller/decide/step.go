@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchback-dr/switchback/controller/gate"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -21,25 +22,28 @@ type row struct {
 	why   string
 }
 
-func (r *row) applies(f *Facts) bool {
-	phase := "none"
+func (r *row) applies(phase string) bool {
+	return r.phase == phase || (r.phase == "any" && phase != "none" && phase != "gone")
+}
+
+// phase is the facts' phase as rows name it.
+func (f *Facts) phase() string {
 	switch {
 	case f.Record == nil:
+		return "none"
 	case f.Record.Gone != "":
-		phase = "gone"
-	default:
-		phase = strings.ToLower(string(f.Record.Phase))
+		return "gone"
 	}
-	return r.phase == phase || (r.phase == "any" && f.Record != nil && f.Record.Gone == "")
+	return strings.ToLower(string(f.Record.Phase))
 }
 
 // Step finds the first row of moves that matches and does what it says; if that left the record alone, every row of upkeep that matches is
 // done too. The facts are not changed; the outcome's record is a new value.
 func Step(f *Facts) Outcome {
-	o := Outcome{Wake: events.Never}
+	o, phase := Outcome{Wake: events.Never}, f.phase()
 	for i := range moves {
 		r := &moves[i]
-		if !r.applies(f) || !r.is(f) {
+		if !r.applies(phase) || !r.is(f) {
 			continue
 		}
 		o.Rule, o.sentence = r.id, r.why
@@ -157,7 +161,7 @@ func (f *Facts) say(s string, o *Outcome) string {
 		a := f.member(r.Active)
 		pairs = append(pairs, "{agent}", a.Agent.String(), "{silent}", round(a.Silent), "{down}", round(a.Health.Down), "{server}", string(a.Health.Server))
 	}
-	return strings.NewReplacer(pairs...).Replace(s)
+	return gate.Fill(s, pairs...)
 }
 
 // wakes asks to be looked at again when time alone may change the row that matches.

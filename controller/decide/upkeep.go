@@ -84,9 +84,9 @@ var upkeeps = [...]row{
 
 // upkeep does every row that matches.
 func upkeep(f *Facts, o *Outcome) {
-	moved := o.Rule
+	moved, phase := o.Rule, f.phase()
 	for i := range upkeeps {
-		if r := &upkeeps[i]; r.applies(f) && r.is(f) {
+		if r := &upkeeps[i]; r.applies(phase) && r.is(f) {
 			told := len(o.Notices)
 			o.Rule = r.id // what it tells bears its own id
 			r.do(f, o)

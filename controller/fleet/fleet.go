@@ -7,6 +7,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/controller/rollout"
 	"github.com/switchback-dr/switchback/events"
 )
@@ -37,6 +38,7 @@ type Fleet struct {
 	attempts uint64 // counts attempts of this term
 	looks    uint64
 	moved    []events.Instant // when automation moved something, newest last
+	gathered decide.Facts     // room for the facts of one group
 	pending  []pending        // batches of the last Effects, until Committed
 
 	rollouts  [events.RolloutSlots]*rollout.State // plans, and the rollouts of them, by place

@@ -30,7 +30,8 @@ type group struct {
 	revoke   events.AgentRef
 	rule     string // the last row that matched, and what it said
 	why      string
-	words    []word // the active's last words, oldest first
+	words    []word           // the active's last words, oldest first
+	members  []decide.Cluster // room for its facts
 	dirty    bool
 	saving   bool // its record is in a batch that is not stored yet
 	wake     events.Instant
@@ -205,9 +206,10 @@ func (f *Fleet) position(now events.Instant, c *cluster) {
 	}
 }
 
-// facts gathers what decide looks at.
+// facts gathers what decide looks at, into the same place each time: it is looked at, and forgotten.
 func (f *Fleet) facts(now Now, g *group) *decide.Facts {
-	fs := &decide.Facts{
+	fs := &f.gathered
+	*fs = decide.Facts{
 		Now: now.Boot, Wall: now.Wall, Term: f.term, D: f.d, Config: g.config.GroupConfig, Revision: uint64(g.config.Revision), Record: g.record, Blind: f.blind,
 	}
 	fs.D.Confirm = f.confirm()
@@ -215,9 +217,11 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 		fs.Ask = &g.ask.Ask
 	}
 	members := f.members(g)
+	fs.Members = g.members[:0]
 	for _, m := range members {
 		fs.Members = append(fs.Members, f.clusterFacts(now.Boot, g, m))
 	}
+	g.members = fs.Members
 	if g.record == nil {
 		return fs
 	}

@@ -62,6 +62,28 @@ var permits = [...]permitRow{
 // restores are the rows that stand in the way of a restore by automation too: nothing of it depends on how often or how many groups move.
 var restores = map[string]bool{"wait.observe": true, "wait.fleet-disarmed": true, "wait.region-disarmed": true, "wait.group-disarmed": true, "wait.kind-disarmed": true, "wait.maintenance": true, "wait.blind": true}
 
+// Fill puts values into a sentence: pairs are a name in braces and what stands for it. A name that is not among them stays.
+func Fill(sentence string, pairs ...string) string {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(sentence, "{")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		sentence = rest
+		name, after, closed := strings.Cut(rest, "}")
+		value := "{"
+		for i := 0; closed && i+1 < len(pairs); i += 2 {
+			if p := pairs[i]; p[1:len(p)-1] == name {
+				value, sentence = pairs[i+1], after
+				break
+			}
+		}
+		b.WriteString(value)
+	}
+}
+
 // Permit finds what stands in automation's way; none means it may act.
 func Permit(f PermitFacts) Permission {
 	return permit(f, func(string) bool { return true })
@@ -76,7 +98,7 @@ func permit(f PermitFacts, counts func(id string) bool) Permission {
 	p := Permission{OK: true, Rule: "permit", Why: "automation is armed"}
 	for i := range permits {
 		if r := &permits[i]; counts(r.id) && r.when(&f) {
-			why := strings.NewReplacer("{group}", f.Group, "{region}", f.Region, "{fleet}", f.FleetDisarmed, "{regionwhy}", f.RegionDisarmed, "{groupwhy}", f.GroupDisarmed, "{kind}", string(f.Kind), "{kindwhy}", f.KindDisarmed, "{quiet}", f.Quiet).Replace(r.why)
+			why := Fill(r.why, "{group}", f.Group, "{region}", f.Region, "{fleet}", f.FleetDisarmed, "{regionwhy}", f.RegionDisarmed, "{groupwhy}", f.GroupDisarmed, "{kind}", string(f.Kind), "{kindwhy}", f.KindDisarmed, "{quiet}", f.Quiet)
 			if !p.OK {
 				p.Also = append(p.Also, why)
 				continue

@@ -96,6 +96,9 @@ func Judge(f RegionFacts) Judgement {
 }
 
 func (f *RegionFacts) say(s string) string {
+	if !strings.Contains(s, "{") {
+		return s
+	}
 	var who, sees []string
 	for _, l := range f.Lookers {
 		who = append(who, l.Region)
@@ -103,11 +106,11 @@ func (f *RegionFacts) say(s string) string {
 			sees = append(sees, fmt.Sprintf("%s got an answer of %s", l.Region, x))
 		}
 	}
-	return strings.NewReplacer(
+	return Fill(s,
 		"{for}", Round(f.SilentFor), "{confirm}", Round(f.Confirm), "{watched}", Round(f.Watched), "{horizon}", Round(f.Horizon),
 		"{silent}", fmt.Sprint(f.Silent), "{agents}", fmt.Sprint(f.Agents), "{lookers}", fmt.Sprint(len(f.Lookers)), "{need}", fmt.Sprint(min(2, max(1, f.Others))),
 		"{who}", strings.Join(who, " and "), "{sees}", strings.Join(sees, ", "), "{troubles}", first(f.Troubles), "{quiet}", first(f.silences()),
-	).Replace(s)
+	)
 }
 
 // silences names the silent agents, each with its age and who sees it.

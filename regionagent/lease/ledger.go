@@ -49,9 +49,10 @@ func (e *Entry) Held() bool { return !e.Released && (e.Role == events.RoleActive
 
 // Find returns the entry of a cluster, or nil.
 func (l *Ledger) Find(c events.Ref) *Entry {
-	i := sort.Search(len(l.Entries), func(i int) bool { return l.Entries[i].Cluster.String() >= c.String() })
-	if i < len(l.Entries) && l.Entries[i].Cluster == c {
-		return &l.Entries[i]
+	for i := range l.Entries { // a host holds few: looking at all is faster than finding the place
+		if l.Entries[i].Cluster == c {
+			return &l.Entries[i]
+		}
 	}
 	return nil
 }

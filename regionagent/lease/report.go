@@ -1,8 +1,6 @@
 package lease
 
 import (
-	"reflect"
-
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -17,7 +15,7 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	}
 	r := events.Report{
 		Agent: a.self, Cluster: c.ref, Group: e.Group, Nonce: a.nonce, Seen: e.Seen, SeenSeq: e.SeenSeq, Role: e.Role, Primary: e.Primary,
-		Version: e.Version, Results: append([]events.Result(nil), e.Results...), Fenced: e.Fenced, Exempt: e.Exempt(),
+		Version: e.Version, Results: e.Results, Fenced: e.Fenced, Exempt: e.Exempt(),
 	}
 	if e.Role == events.RolePassive {
 		r.Passive = c.said
@@ -26,11 +24,19 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 		r.Serving = e.Seen
 	}
 	r.No = c.reported.No
-	if !reflect.DeepEqual(r, c.reported) {
+	if !same(&r, &c.reported) {
 		r.No++
 		c.reported = r
 		eff.Reports = append(eff.Reports, r)
 	}
+}
+
+// same reports whether two words on a cluster say the same. The results are the ledger's own: a new one makes a new list of them.
+func same(r, s *events.Report) bool {
+	return r.Agent == s.Agent && r.Cluster == s.Cluster && r.Group == s.Group && r.Nonce == s.Nonce && r.No == s.No && r.Seen == s.Seen && r.SeenSeq == s.SeenSeq &&
+		r.Role == s.Role && r.Passive == s.Passive && r.Serving == s.Serving && r.Primary == s.Primary && r.Version == s.Version && r.Fenced == s.Fenced &&
+		r.Exempt == s.Exempt && r.Override == s.Override &&
+		len(r.Results) == len(s.Results) && (len(r.Results) == 0 || &r.Results[0] == &s.Results[0])
 }
 
 // passive is A11: passive persisted at the epoch seen, the server stopped, no promise out, and after a process start G4 over. While a clean stop is under way it is

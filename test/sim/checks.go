@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/switchback-dr/switchback/controller/decide"
+	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/regionagent/lease"
 )
@@ -25,6 +26,7 @@ func (w *World) recorded(c *ctl, r *events.Record) {
 	}
 	old := w.seen.records[r.Group]
 	w.seen.records[r.Group] = r
+	w.pairOf(r.Group).record = r
 	rule := ""
 	if r.Op != nil {
 		rule = r.Op.Rule
@@ -65,25 +67,41 @@ func (w *World) blind(region string) bool {
 	return 2*n < len(w.shape.Regions)
 }
 
+// pair is one group as the invariants see it: its servers, and its record as stored.
+type pair struct {
+	name    string
+	servers []*server
+	config  fleet.GroupConfig // as stored
+	record  *events.Record
+}
+
+func (w *World) pairOf(group string) *pair {
+	for _, p := range w.pairs {
+		if p.name == group {
+			return p
+		}
+	}
+	return nil
+}
+
 // check looks at every group after every step.
 func (w *World) check() {
-	for i := range w.shape.Groups {
-		g := &w.shape.Groups[i]
+	for _, p := range w.pairs {
 		var writer *server
-		r := w.seen.records[g.Group]
-		for _, s := range w.servers {
-			if s.cfg.Group != g.Group || !s.writable() || w.now < s.exempt {
+		r := p.record
+		for _, s := range p.servers {
+			if s.state != events.ServerWritable || !s.writable() || w.now < s.exempt {
 				continue
 			}
 			if writer != nil && (r == nil || !w.waived(r)) {
-				w.fail("I1", "%s and %s of %s can both acknowledge a write", writer.ref, s.ref, g.Group)
+				w.fail("I1", "%s and %s of %s can both acknowledge a write", writer.ref, s.ref, p.name)
 			}
 			writer = s
 			if r == nil || w.waived(r) {
 				continue
 			}
 			if r.Phase == events.PhaseProved && s.ref == r.Active {
-				w.fail("I3", "the stored proof of %s is false: %s is still writable", g.Group, s.ref)
+				w.fail("I3", "the stored proof of %s is false: %s is still writable", p.name, s.ref)
 			}
 			if s.ref != r.Active {
 				w.fail("I8", "%s is writable although the record says %s is active", s.ref, r.Active)
@@ -124,10 +142,10 @@ func (w *World) Settled() string {
 			}
 			return fmt.Sprintf("%s was never born", g.Group)
 		}
-		if r.Gone != "" { // let go: whatever it does is its owner's, as long as nothing of ours holds it
+		if r.Gone != "" || g.Mode == events.ModeObserve { // let go, or only watched: whatever it does is its owner's, as long as nothing of ours holds it
 			for _, s := range w.group(g.Group) {
 				if s.frozen {
-					return fmt.Sprintf("%s was released, and is frozen: %s", s.ref, w.viewOf(s))
+					return fmt.Sprintf("%s is not ours to hold, and is frozen: %s", s.ref, w.viewOf(s))
 				}
 			}
 			continue
@@ -142,6 +160,8 @@ func (w *World) Settled() string {
 		for _, s := range w.group(g.Group) {
 			switch m := r.Member(s.ref); {
 			case s.ref == r.Active:
+			case m == nil:
+				return fmt.Sprintf("%s is not a member of %s again: %s", s.ref, g.Group, w.viewOf(s))
 			case m.Role == events.RoleFailed && m.Hold != "":
 				w.Ask(events.Ask{Verb: events.AskRestore, Cluster: s.ref.String()})
 				return fmt.Sprintf("%s is failed: %s", s.ref, m.Hold)

@@ -15,22 +15,22 @@ import (
 
 // ctl is one controller process: the leader's core, and while it leads a fleet.
 type ctl struct {
-	w       *World
-	name    string
-	region  string
-	rank    int
-	dice    *rand.Rand
-	rate    float64       // its clock's
-	trap    time.Duration // it stands still for so long with the next batch in hand; 0 = no trap
-	up      bool
-	life    int
-	still   pause
-	booted  at
-	core    *leader.Core
-	fleet   *fleet.Fleet
-	busy    bool // a batch waits for its answer: inputs queue
-	inbox   []fleet.Input
-	wakeSeq uint64
+	w      *World
+	name   string
+	region string
+	rank   int
+	dice   *rand.Rand
+	rate   float64       // its clock's
+	trap   time.Duration // it stands still for so long with the next batch in hand; 0 = no trap
+	up     bool
+	life   int
+	still  pause
+	booted at
+	core   *leader.Core
+	fleet  *fleet.Fleet
+	busy   bool // a batch waits for its answer: inputs queue
+	inbox  []fleet.Input
+	wake   alarm
 }
 
 func (w *World) addController(i int, region string) {
@@ -214,7 +214,7 @@ func (c *ctl) take(life int, term events.Seq) {
 			c.lose("no snapshot", false)
 			return
 		}
-		c.fleet = fleet.New(snap, c.w.d, c.now())
+		c.fleet, c.wake = fleet.New(snap, c.w.d, c.now()), alarm{}
 		c.input(fleet.BusSeen{Regions: c.hubSeen()})
 		c.tick(life, term)
 		c.reread(life, term)
@@ -227,13 +227,14 @@ func (c *ctl) reread(life int, term events.Seq) {
 		if c.fleet == nil || c.core.Term() != term {
 			return
 		}
-		var now fleet.Snapshot
-		c.w.hub.request(c.region, func() { now = c.w.hub.snapshot(term, c.region) }, func() {
+		var reports []events.Report
+		var groups []fleet.GroupConfig
+		c.w.hub.request(c.region, func() { reports, groups = c.w.hub.stored() }, func() {
 			c.alive(life, func() {
-				for _, r := range now.Reports {
+				for _, r := range reports {
 					c.input(fleet.ReportSeen{Report: r})
 				}
-				for _, g := range now.Groups {
+				for _, g := range groups {
 					c.input(fleet.GroupSeen{GroupConfig: g})
 				}
 			})
@@ -355,26 +356,42 @@ func (c *ctl) rest(eff fleet.Effects) {
 		w.trace("%s tells %s %s %s: %s", c.name, n.Type, n.Group+n.Region, n.Rule, n.Why)
 	}
 	w.answers = append(w.answers, eff.Answers...)
-	if eff.Wake != events.Never {
-		c.wakeSeq++
-		seq := c.wakeSeq
-		w.in(c.until(eff.Wake), func() {
-			c.alive(life, func() {
-				if seq == c.wakeSeq && c.core.Term() == term {
-					c.input(fleet.Tick{})
-				}
-			})
-		})
+	c.wakeAt(life, term, eff.Wake)
+}
+
+// wakeAt has time act on the fleet when its clock shows at.
+func (c *ctl) wakeAt(life int, term events.Seq, at events.Instant) {
+	c.wake.at = at
+	if at == events.Never {
+		return
 	}
+	due := c.w.now + c.until(at)
+	if p := c.wake.due; p > c.w.now && p <= due {
+		return
+	}
+	c.wake.due = due
+	c.w.in(due-c.w.now, func() {
+		c.alive(life, func() {
+			switch {
+			case c.core.Term() != term || c.wake.due != due:
+			case c.clock() < c.wake.at:
+				c.wake.due = 0
+				c.wakeAt(life, term, c.wake.at)
+			default:
+				c.wake.due = 0
+				c.input(fleet.Tick{})
+			}
+		})
+	})
 }
 
 // revoke publishes a revocation (C2).
 func (c *ctl) revoke(life int, term events.Seq, r fleet.Revocation) {
 	w := c.w
-	data, _ := json.Marshal(events.LaneBody{Kind: events.LaneRevoke, Attempt: r.Attempt})
+	body := events.LaneBody{Kind: events.LaneRevoke, Attempt: r.Attempt}
 	var a answer
 	done := false
-	w.hub.lane(c.region, r.Lane, func() { a.seq, a.err = w.hub.publishLane(r.Lane, r.Generation, r.Agent, data, r.Expected) }, func() {
+	w.hub.lane(c.region, r.Lane, func() { a.seq, a.err = w.hub.publishLane(r.Lane, r.Generation, r.Agent, body, r.Expected) }, func() {
 		c.alive(life, func() {
 			if !done && c.core.Term() == term {
 				done = true

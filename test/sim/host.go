@@ -28,7 +28,7 @@ type host struct {
 	agentStill pause
 	nonce      string
 	trap       time.Duration // the next fsync of the ledger is the last thing the agent does for so long; 0 = no trap
-	wakeSeq    uint64
+	wake       alarm
 	full       uint64
 	delta      uint64
 	sick       map[events.Ref]at // since when an active with a right does not serve
@@ -113,7 +113,7 @@ func (h *host) startAgent() {
 	h.w.nonces++
 	h.nonce = fmt.Sprintf("n%d", h.w.nonces)
 	h.full++
-	h.delta = 0
+	h.delta, h.wake = 0, alarm{}
 	h.guardHeard = h.w.now
 	var led lease.Ledger
 	if h.disk != nil {
@@ -209,17 +209,39 @@ func (h *host) step(f func(now events.Instant) lease.Effects) {
 	for _, r := range eff.Reports {
 		h.publishReport(life, r)
 	}
-	if eff.Wake != events.Never {
-		h.wakeSeq++
-		seq := h.wakeSeq
-		h.w.in(h.until(eff.Wake)+h.between(0, 2*time.Millisecond), func() {
-			h.alive(life, func() {
-				if seq == h.wakeSeq {
-					h.step(func(now events.Instant) lease.Effects { return h.agent.Tick(now) })
-				}
-			})
-		})
+	h.wakeAt(life, eff.Wake)
+}
+
+// alarm is when a core wants to be called, and when it will be: no later, and again if that was too early.
+type alarm struct {
+	at  events.Instant
+	due at // 0 = nobody calls
+}
+
+// wakeAt has time act on the core when its clock shows at.
+func (h *host) wakeAt(life int, at events.Instant) {
+	h.wake.at = at
+	if at == events.Never {
+		return
 	}
+	due := h.w.now + max(h.until(at), 0) + h.between(0, 2*time.Millisecond)
+	if p := h.wake.due; p > h.w.now && p <= due {
+		return
+	}
+	h.wake.due = due
+	h.w.in(due-h.w.now, func() {
+		h.alive(life, func() {
+			switch {
+			case h.wake.due != due: // an earlier call took its place
+			case h.clock() < h.wake.at:
+				h.wake.due = 0
+				h.wakeAt(life, h.wake.at)
+			default:
+				h.wake.due = 0
+				h.step(func(now events.Instant) lease.Effects { return h.agent.Tick(now) })
+			}
+		})
+	})
 }
 
 // readLanes reads ctl.lanes, at start and now and then (K1).
@@ -237,12 +259,8 @@ func (h *host) beat(life int, b lease.Beat) {
 	var res *bool
 	var seq events.Seq
 	done := false
-	data, err := json.Marshal(b.Body)
-	if err != nil {
-		panic(err)
-	}
 	w.hub.lane(h.ref.Region, b.Lane, func() {
-		s, err := w.hub.publishLane(b.Lane, b.Generation, h.ref, data, b.Expected)
+		s, err := w.hub.publishLane(b.Lane, b.Generation, h.ref, b.Body, b.Expected)
 		ok := err == nil
 		res, seq = &ok, s
 	}, func() {

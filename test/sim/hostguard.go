@@ -85,14 +85,19 @@ func (h *host) answered(life, alife int, asked events.Instant, nonce string, lef
 	}
 	h.guard.Answered(h.clock(), asked, nonce, left)
 	h.guardTick(life)
-	for _, l := range left {
-		dl, ref := h.guard.Deadline(l.Cluster), h.serverNamed(l.Cluster).ref
-		h.w.in(h.between(0, time.Millisecond), func() {
-			h.alive(alife, func() {
-				h.step(func(now events.Instant) lease.Effects { return h.agent.Handed(now, ref, l, dl) })
-			})
-		})
+	held := make([]events.Instant, len(left))
+	for i, l := range left {
+		held[i] = h.guard.Deadline(l.Cluster)
 	}
+	h.w.in(h.between(0, time.Millisecond), func() {
+		h.alive(alife, func() {
+			for i, l := range left {
+				h.step(func(now events.Instant) lease.Effects {
+					return h.agent.Handed(now, h.serverNamed(l.Cluster).ref, l, held[i])
+				})
+			}
+		})
+	})
 }
 
 // guardTick carries out what the guard's core wants, and comes back when it asks to.
@@ -339,7 +344,9 @@ func (h *host) probe(life int) {
 		}
 	}
 	for _, c := range w.ctls {
-		w.hub.plain(h.ref.Region, c.region, func() { c.healthSeen(health) })
+		if c.fleet != nil { // nobody else listens
+			w.hub.plain(h.ref.Region, c.region, func() { c.healthSeen(health) })
+		}
 	}
 	w.in(w.d.Probe+h.between(0, 5*time.Millisecond), func() { h.alive(life, func() { h.probe(life) }) })
 }

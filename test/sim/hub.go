@@ -23,11 +23,19 @@ type hub struct {
 	gap     at     // the state stream elects until then
 	leader  string // region that leads the state stream
 	lanes   events.LaneSet
-	reports map[string]events.Report
+	reports map[events.Ref]events.Report // as stored, typed: decoding them again and again would be most of a run
+	bodies  map[laneAt]events.LaneBody   // of what lanes hold, the same
+}
+
+// laneAt is a place on an acceptor's stream.
+type laneAt struct {
+	lane       int
+	generation uint64
+	seq        events.Seq
 }
 
 func newHub(w *World) *hub {
-	h := &hub{w: w, store: bus.NewStore(), down: map[string]int{}, slow: map[laneSeen]int{}, deaf: map[laneSeen]int{}, dice: w.luck("hub"), leader: w.shape.Regions[len(w.shape.Regions)-1], reports: map[string]events.Report{}}
+	h := &hub{w: w, store: bus.NewStore(), down: map[string]int{}, slow: map[laneSeen]int{}, deaf: map[laneSeen]int{}, dice: w.luck("hub"), leader: w.shape.Regions[len(w.shape.Regions)-1], reports: map[events.Ref]events.Report{}, bodies: map[laneAt]events.LaneBody{}}
 	for _, s := range events.Streams() {
 		h.must(h.store.Create(s))
 	}
@@ -53,11 +61,9 @@ func (h *hub) deliver(from string) {
 		case strings.HasPrefix(m.Subject, events.Prefix+"seen."):
 			lane, gen, agent, err := events.ParseLaneSubject(m.Subject)
 			h.must(err)
-			var body events.LaneBody
-			h.must(json.Unmarshal(m.Data, &body))
-			in := fleet.LaneSeen{Lane: lane, Generation: gen, Agent: agent, Seq: m.Seq, Body: body}
+			in := fleet.LaneSeen{Lane: lane, Generation: gen, Agent: agent, Seq: m.Seq, Body: h.bodies[laneAt{lane, gen, m.Seq}]}
 			for _, c := range h.w.ctls {
-				if h.deaf[laneSeen{c.region, lane}] == 0 {
+				if c.fleet != nil && h.deaf[laneSeen{c.region, lane}] == 0 { // nobody else listens
 					h.plain(from, c.region, func() { c.alive(c.life, func() { c.input(in) }) })
 				}
 			}
@@ -74,20 +80,23 @@ func (h *hub) deliver(from string) {
 }
 
 // publishLane stores on one acceptor, as its server would.
-func (h *hub) publishLane(n int, gen uint64, a events.AgentRef, data []byte, last events.Seq) (events.Seq, error) {
+func (h *hub) publishLane(n int, gen uint64, a events.AgentRef, body events.LaneBody, last events.Seq) (events.Seq, error) {
+	data, err := json.Marshal(body)
+	h.must(err)
 	seq, err := h.store.Publish(bus.Out{Subject: events.SubjectLane(n, gen, a), Data: data, Stream: events.LaneStream(n, gen), Last: &last})
+	if err == nil {
+		h.bodies[laneAt{n, gen, seq}] = body
+	}
 	h.deliver(h.lanes.Lanes[n].Region)
 	return seq, err
 }
 
 func (h *hub) lastLane(n int, gen uint64, a events.AgentRef) (events.Seq, events.LaneBody) {
-	var body events.LaneBody
 	m, err := h.store.Last(events.LaneStream(n, gen), events.SubjectLane(n, gen, a))
 	if err != nil || m == nil {
-		return 0, body
+		return 0, events.LaneBody{}
 	}
-	h.must(json.Unmarshal(m.Data, &body))
-	return m.Seq, body
+	return m.Seq, h.bodies[laneAt{n, gen, m.Seq}]
 }
 
 // recordedLanes is ctl.lanes as stored, or the first generation before any leader wrote it.
@@ -107,10 +116,10 @@ func (h *hub) recordedLanes() events.LaneSet {
 func (h *hub) generationFor(a *host, n int) uint64 { return a.agent.Place(n).Generation }
 
 func (h *hub) storeReport(a *host, r events.Report) {
-	if old, ok := h.reports[r.Cluster.String()]; ok && old.Nonce == r.Nonce && old.No > r.No {
+	if old, ok := h.reports[r.Cluster]; ok && old.Nonce == r.Nonce && old.No > r.No {
 		return // it expected another one before it: refused
 	}
-	h.reports[r.Cluster.String()] = r
+	h.reports[r.Cluster] = r
 	data, err := json.Marshal(r)
 	h.must(err)
 	_, err = h.store.Publish(bus.Out{Subject: events.SubjectReport(a.ref, r.Cluster.Cluster), Data: data})
@@ -145,9 +154,23 @@ func (h *hub) commit(c *ctl, out []bus.Out) (events.Seq, error) {
 func (w *World) storeConfig(g events.GroupConfig) {
 	data, err := json.Marshal(g)
 	w.hub.must(err)
-	_, err = w.hub.store.Publish(bus.Out{Subject: events.SubjectGroup(g.Group), Data: data})
+	seq, err := w.hub.store.Publish(bus.Out{Subject: events.SubjectGroup(g.Group), Data: data})
 	w.hub.must(err)
 	w.hub.store.Heard()
+	w.pairOf(g.Group).config = fleet.GroupConfig{GroupConfig: g, Revision: seq}
+}
+
+// stored are the reports and configurations, in order.
+func (h *hub) stored() (reports []events.Report, groups []fleet.GroupConfig) {
+	for _, s := range h.w.servers {
+		if r, ok := h.reports[s.ref]; ok {
+			reports = append(reports, r)
+		}
+	}
+	for _, p := range h.w.pairs {
+		groups = append(groups, p.config)
+	}
+	return reports, groups
 }
 
 // snapshot is what a new leader reads.

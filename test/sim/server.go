@@ -146,17 +146,13 @@ func (w *World) server(r events.Ref) *server {
 
 // group lists the servers of a group.
 func (w *World) group(name string) []*server {
-	var ss []*server
-	for _, s := range w.servers {
-		if s.cfg.Group == name {
-			ss = append(ss, s)
-		}
-	}
-	return ss
+	return w.pairOf(name).servers
 }
 
 // addGroup makes a group's servers: the primary writable, the others following, and stores its configuration.
 func (w *World) addGroup(g events.GroupConfig, agent string) {
+	p := &pair{name: g.Group}
+	w.pairs = append(w.pairs, p)
 	for i, r := range g.Clusters() {
 		h := w.hostOf(events.AgentRef{Region: r.Region, Agent: agent})
 		s := &server{w: w, ref: r, cfg: &g, host: h, state: events.ServerRecovery, signal: true, lsn: 1000, timeline: 1, upstream: g.Primary}
@@ -164,7 +160,7 @@ func (w *World) addGroup(g events.GroupConfig, agent string) {
 			s.state, s.upstream = events.ServerWritable, events.Ref{}
 		}
 		h.servers = append(h.servers, s)
-		w.servers = append(w.servers, s)
+		w.servers, p.servers = append(w.servers, s), append(p.servers, s)
 	}
 	w.storeConfig(g)
 }

@@ -63,6 +63,7 @@ type World struct {
 	hosts   []*host
 	ctls    []*ctl
 	servers []*server
+	pairs   []*pair // the same, by group
 	seen    checks
 	log     io.Writer
 	hash    uint64
