@@ -78,6 +78,12 @@ var rows = [...]row{
 	{"freeze.mark-without-ledger", func(f *facts) bool { return f.e == nil && f.c.mark != "" && f.c.server == events.ServerWritable }, Freeze,
 		"its data bears our mark but the ledger does not know it: frozen until a person or a RESUME says what it is"},
 	{"ignore.unmanaged", func(f *facts) bool { return f.e == nil }, None, "not under care"},
+	{"kill.released-passive", func(f *facts) bool {
+		return f.todo == Release && f.passive() && (f.c.server == events.ServerFrozen || f.mayWrite(f.e.Primary || f.c.rising))
+	}, Kill, "released from care as a passive, and it can write: it is stopped before it is let go"},
+	{"thaw.let-go", func(f *facts) bool {
+		return (f.e.Released || f.e.Mode == events.ModeObserve) && f.active() && f.c.server == events.ServerFrozen
+	}, Thaw, "nothing holds it any more: what was frozen before is let go too"},
 	{"release", func(f *facts) bool { return f.todo == Release && f.c.busy == None && f.c.observed && f.again }, Release, "released from care: what is ours is taken out of it"},
 	{"ignore.released", func(f *facts) bool { return f.e.Released }, None, "released from care"},
 	{"ignore.observe", func(f *facts) bool { return f.e.Mode == events.ModeObserve }, None, "observed only: nothing is fenced or moved"},

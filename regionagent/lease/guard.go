@@ -198,10 +198,11 @@ func (g *Guard) Killed(_ events.Instant, cluster string, ok bool) {
 	}
 }
 
-// MayThaw reports whether the guard lets a cluster be thawed: it is held and its deadline is in the future. The agent asks A9 besides.
+// MayThaw reports whether the guard lets a cluster be thawed: it is held and its deadline is in the future, or no deadline ever freezes it. The agent asks
+// A9 besides.
 func (g *Guard) MayThaw(now events.Instant, cluster string) bool {
 	k := g.index[cluster]
-	return k != nil && k.Held && k.Deadline > now
+	return k != nil && (k.Exempt || k.Held && k.Deadline > now)
 }
 
 // Thawed says that a cluster is being let go. Call it before the first process runs: should the deadline pass meanwhile, the freeze is ordered anew.

@@ -49,7 +49,7 @@ func TestComebackKilledAtEachStep(t *testing.T) {
 			w.Ask(events.Ask{Verb: events.AskSwitchover, Group: "g1", Reason: "steps", To: "r2/g1-b"})
 		}},
 		"restore": {restoreSteps, func(w *World) {
-			w.in(3*time.Second, w.regionDies("r1"))
+			w.in(4*time.Second, w.regionDies("r1"))
 			w.Run(w.now + 6*time.Second)
 		}},
 		"failback": {restoreSteps + swapSteps - 1, func(w *World) {
