@@ -110,7 +110,7 @@ func (f *Facts) behindFirst() (fs []events.Fact) {
 	first := true
 	for i := range moves {
 		r := &moves[i]
-		if !r.applies(f) || !r.is(f) {
+		if !r.applies(f.phase()) || !r.is(f) {
 			continue
 		}
 		waits := strings.HasPrefix(r.id, "wait.")
