@@ -64,7 +64,7 @@ type Cluster struct {
 type Lease struct {
 	Running  bool
 	Accepted []events.ProofLane
-	Received events.Instant // the newest receipt behind the two oldest acceptances
+	Received events.Instant // the newest receipt behind the two oldest acceptances, or of the active's word that it has the candidate list in force
 	Wait     time.Duration  // max(L, F+S+M of the agent)
 }
 

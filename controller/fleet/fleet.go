@@ -108,7 +108,7 @@ func New(s Snapshot, d events.Durations, now Now) *Fleet {
 	}
 	f.load(s.Rollouts)
 	for _, r := range s.Reports {
-		f.report(r)
+		f.report(now.Boot, r)
 	}
 	for _, h := range s.Health {
 		f.health(h, now.Boot, false)
@@ -149,7 +149,7 @@ func (f *Fleet) Apply(now Now, in Input) Effects {
 	case HealthSeen:
 		f.health(in.Health, now.Boot, true)
 	case ReportSeen:
-		f.report(in.Report)
+		f.report(now.Boot, in.Report)
 	case SawSeen:
 		f.saw(now.Boot, in.Saw)
 	case GroupSeen:

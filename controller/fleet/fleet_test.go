@@ -139,6 +139,27 @@ func TestDarkRegionIsRevokedAndItsGroupFenced(t *testing.T) {
 	}
 }
 
+// TestLeaseWaitsForTheListInForce: promises that an older candidate list asked for may still carry the active when it acknowledges a new one (G3).
+func TestLeaseWaitsForTheListInForce(t *testing.T) {
+	t.Parallel()
+	w := born(t)
+	c := w.f.clusters.get(ref(0))
+	old := revoke{ok: true, at: w.now.Boot}
+	revoked := &agent{attempt: &attempt{lanes: [events.Lanes]revoke{old, old}}}
+	w.later(w.f.d.Wait)
+	if !w.f.lease(revoked, c).Waited(w.now.Boot) {
+		t.Fatal("not proved by lease L after the receipts")
+	}
+	w.apply(ReportSeen{events.Report{Agent: agentAt(0), Cluster: ref(0), Group: "g", Seen: 1, Role: events.RoleActive, Serving: 1, Primary: true, Version: 2}})
+	if w.f.lease(revoked, c).Waited(w.now.Boot) {
+		t.Fatal("proved by lease at the instant a new list was acknowledged")
+	}
+	w.apply(ReportSeen{events.Report{Agent: agentAt(0), Cluster: ref(0), Group: "g", Seen: 1, Role: events.RoleActive, Serving: 1, Primary: true, Version: 2, Fenced: "x"}})
+	if l := w.f.lease(revoked, c); !l.Waited(w.now.Boot.Add(w.f.d.Wait)) {
+		t.Fatalf("%+v: want it proved L after that, whatever else is reported", l)
+	}
+}
+
 func TestNewLeaderWatchesAFullHorizonFirst(t *testing.T) {
 	t.Parallel()
 	w := born(t)

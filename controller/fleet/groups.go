@@ -64,6 +64,7 @@ type cluster struct {
 	report   events.Report
 	streamAt events.Instant // when it was last known to stream, 0 = never
 	goodAt   events.Instant // the active's word it was last known to have all of, 0 = never
+	listedAt events.Instant // when its agent was first heard to have acknowledged the candidate list it has
 }
 
 func (f *Fleet) clusterOf(ref events.Ref) *cluster {
@@ -118,8 +119,8 @@ func (f *Fleet) hold(a *agent, c events.Ref) {
 	}
 }
 
-// report takes an agent's durable word on a cluster; only the owner's counts once there is a record.
-func (f *Fleet) report(r events.Report) {
+// report takes an agent's durable word on a cluster, heard now; only the owner's counts once there is a record.
+func (f *Fleet) report(now events.Instant, r events.Report) {
 	c := f.clusterOf(r.Cluster)
 	if c.group != nil && c.group.record != nil {
 		if m := c.group.record.Member(r.Cluster); m != nil && m.Agent != r.Agent {
@@ -128,6 +129,9 @@ func (f *Fleet) report(r events.Report) {
 	}
 	if c.reported && c.report.Nonce == r.Nonce && r.No < c.report.No {
 		return // read again late
+	}
+	if !c.reported || c.report.Version != r.Version {
+		c.listedAt = now
 	}
 	c.report, c.reported = r, true
 	f.touch(c.group)
@@ -232,7 +236,7 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 	act := g.record.Member(g.record.Active)
 	reg := f.regionOf(g.record.Active.Region)
 	fs.Region = reg.judged
-	fs.Lease = f.lease(f.agents.get(act.Agent))
+	fs.Lease = f.lease(f.agents.get(act.Agent), f.clusterOf(act.Cluster))
 	permit := f.permit(now, g, reg)
 	fs.Permit, fs.Restore = gate.Permit(permit), gate.PermitRestore(permit)
 	for _, r := range g.config.Clusters() {

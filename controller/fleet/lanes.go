@@ -273,8 +273,9 @@ func (f *Fleet) touchFencing(a *agent) {
 	}
 }
 
-// lease is how far the proof by lease got (C3a): the two acceptances with the oldest receipts decide.
-func (f *Fleet) lease(a *agent) decide.Lease {
+// lease is how far the proof by lease of an active got (C3a): the two acceptances with the oldest receipts decide. A right from promises that an older candidate
+// list gave may still run when the active acknowledges the list in force, and a guard holds it whatever becomes of the agent: so that word is waited for as a beat is.
+func (f *Fleet) lease(a *agent, act *cluster) decide.Lease {
 	l := decide.Lease{Wait: f.d.Wait}
 	if a == nil {
 		return l
@@ -301,7 +302,7 @@ func (f *Fleet) lease(a *agent) decide.Lease {
 	}
 	if second != nil {
 		l.Accepted = append(l.Accepted, events.ProofLane{Lane: n2, Revoked: second.rev, Replaced: second.replaced})
-		l.Received = second.at
+		l.Received = max(second.at, act.listedAt)
 	}
 	return l
 }

@@ -48,7 +48,7 @@ type lane struct {
 	reading bool
 	readAt  events.Instant // when the last read was asked for
 	beatAt  events.Instant // when the last publish left
-	ackAt   events.Instant // when the last ack came (G1)
+	ackAt   events.Instant // when the last ack came that renewed (G1): one of a rejoin does not keep an active alive
 	no      uint64
 	sent    []sentBeat
 }
@@ -116,10 +116,10 @@ func (a *Agent) Acked(now events.Instant, n int, generation uint64, no uint64, s
 		return a.settle(now)
 	}
 	s, _ := l.sentAt(no)
-	l.flight, l.exp, l.ackAt = false, seq, now
+	l.flight, l.exp = false, seq
 	switch {
 	case s.kind == events.LaneBeat && l.st == laneCounted:
-		l.lease = max(l.lease, s.at.Add(a.d.Run))
+		l.lease, l.ackAt = max(l.lease, s.at.Add(a.d.Run)), now
 	case s.kind == events.LanePending && l.st == laneBroken:
 		l.st, l.rejoin = lanePending, seq
 	}
@@ -201,7 +201,7 @@ func (a *Agent) laneRight() events.Instant {
 	return second
 }
 
-// silent reports whether two lanes have had no ack for 2h (G1).
+// silent reports whether two lanes have had no ack that renewed for 2h (G1).
 func (a *Agent) silent(now events.Instant) bool {
 	n := 0
 	for i := range a.lanes {

@@ -23,5 +23,11 @@ func Cases() []Config {
 	add("life", life(), func(c *Config) { c.Epochs, c.Perfect = 2, []bool{false, true} })
 	add("lanes", lanes(), func(c *Config) { c.Epochs = 2 })
 	add("grants", life(), func(c *Config) { c.Epochs, c.Perfect, c.Grants = 2, []bool{false, true}, true })
+	add("list", life(), func(c *Config) {
+		c.Perfect, c.Begin, c.Crashes, c.Aim = []bool{true, false}, listWaits, 1, []int{0}
+	})
+	add("alone", life(), func(c *Config) {
+		c.Perfect, c.Answers, c.Leaderless, c.Runs, c.Disks, c.Run, c.Wait = []bool{false, true}, true, true, true, 1, 3, 3
+	})
 	return cs
 }

@@ -37,8 +37,8 @@ func newCoder(d events.Durations) *coder {
 
 // plan is how one type is written.
 type plan struct {
-	t      reflect.Type
 	fields []field
+	limits []int // fields that hold the durations: always the configuration's
 }
 
 type field struct {
@@ -116,6 +116,9 @@ func (w *writer) value(v reflect.Value, r rule) {
 		return
 	case r.kind == ruleLane:
 		w.uint(uint64(w.perm[v.Int()]))
+		return
+	case r.kind == ruleFlag:
+		w.b = append(w.b, map[bool]byte{true: 2}[v.Int() != 0]) // 1, as an int is written
 		return
 	}
 	switch t.Kind() {
@@ -266,10 +269,13 @@ func (c *coder) plan(t reflect.Type) *plan {
 	if p := c.plans[t]; p != nil {
 		return p
 	}
-	p := &plan{t: t}
+	p := &plan{}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		r := ruleOf(t, f.Name)
+		if f.Type == typeLimits {
+			p.limits = append(p.limits, i)
+		}
 		if r.kind == ruleSkip || f.Type == typeLimits {
 			continue
 		}

@@ -40,6 +40,10 @@ type Config struct {
 	PromptWords bool   // reports arrive at once
 	Aim         []int  // hosts that may be promoted; nil = every one
 	Isolation   events.Isolation
+	Begin       func(w *world) bool // the search begins where this first holds, after a calm failover; nil = at home
+	Answers     bool                // promises are asked for and given at once
+	Leaderless  bool                // nobody leads after the beginning
+	Runs        bool                // an active must never stand still for long (I6)
 }
 
 // durations is what the cores are configured with: everything that is not the protocol's never comes.

@@ -129,13 +129,11 @@ func (r *reader) elements(v reflect.Value, n int) {
 }
 
 func (r *reader) fields(v reflect.Value) {
-	t := v.Type()
-	for i := range t.NumField() {
-		if t.Field(i).Type == typeLimits {
-			open(v.Field(i)).Set(reflect.ValueOf(r.c.d))
-		}
+	p := r.c.plan(v.Type())
+	for _, i := range p.limits {
+		open(v.Field(i)).Set(reflect.ValueOf(r.c.d))
 	}
-	for _, f := range r.c.plan(t).fields {
+	for _, f := range p.fields {
 		x := open(v.Field(f.i))
 		if f.rule.keep != nil {
 			if n := r.uint(); n > 0 {

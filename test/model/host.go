@@ -18,6 +18,7 @@ type host struct {
 	Servers []server
 	Todo    []lease.Action // ordered by the agent, not carried out yet
 	Orphan  bool           // … by an agent that is dead
+	Idle    int            // ticks for which an active that must run did not
 	Broken  string         // an invariant that only this host can see
 }
 
@@ -134,12 +135,6 @@ func (s *hostStep) carryOut(eff lease.Effects) {
 			}
 		}
 	}
-	if eff.Nudge {
-		s.ask()
-	}
-	for _, a := range eff.Do {
-		s.order(a)
-	}
 	for _, b := range eff.Beats {
 		s.out = append(s.out, &publish{Host: h.No, Beat: b})
 	}
@@ -148,6 +143,12 @@ func (s *hostStep) carryOut(eff lease.Effects) {
 	}
 	for _, r := range eff.Reports {
 		s.out = append(s.out, &word{Host: h.No, Cluster: r.Cluster.Cluster, Waiting: true, Report: r})
+	}
+	if eff.Nudge { // whatever is done ends after what is said here left
+		s.ask()
+	}
+	for _, a := range eff.Do {
+		s.order(a)
 	}
 }
 
@@ -273,6 +274,28 @@ func (s *hostStep) ask() {
 		}
 	}
 }
+
+// idle counts the ticks that an active stands still, where that is looked at.
+func (s *hostStep) idle() {
+	if !s.m.cfg.Runs {
+		return
+	}
+	still := false
+	for i := range s.h.Servers {
+		e := s.h.Disk.Find(s.h.Servers[i].Ref)
+		still = still || e != nil && e.Role == events.RoleActive && !s.h.Servers[i].writable()
+	}
+	s.h.Idle++
+	if !still {
+		s.h.Idle = 0
+	}
+	if s.h.Idle > idleMost {
+		s.h.Broken = "I6 an active stands still although its recovery agents answer"
+	}
+}
+
+// idleMost is how many ticks an active may stand still before it has asked for promises: until the bus counts as silent.
+const idleMost = 2
 
 // guard carries out what the guard's core wants.
 func (s *hostStep) guard() {

@@ -44,6 +44,7 @@ type groupMeta struct {
 	phase  events.Phase
 	active int // host
 	target int
+	failed bool // a member waits for a restore that a person must ask for
 }
 
 // unfit says what of a group on a host is not as it is when all is well; "" if nothing.
@@ -86,7 +87,8 @@ func metaOf(p any) meta {
 		x := meta{tag: 'c', alive: p.Fleet != nil, broken: p.Broken}
 		for i := range p.Records {
 			r := &p.Records[i]
-			x.groups = append(x.groups, groupMeta{r.Group, r.Epoch, r.Phase, hostOf(events.AgentRef{Region: r.Active.Region}), hostOf(events.AgentRef{Region: r.Target.Region})})
+			failed := slices.ContainsFunc(r.Members, func(m events.Member) bool { return m.Role == events.RoleFailed })
+			x.groups = append(x.groups, groupMeta{r.Group, r.Epoch, r.Phase, hostOf(events.AgentRef{Region: r.Active.Region}), hostOf(events.AgentRef{Region: r.Target.Region}), failed})
 		}
 		return x
 	case *register:

@@ -231,10 +231,9 @@ func (l *lister) stored() {
 
 // deliver hands an agent the newest command on one subject.
 func (w *world) deliver(i int) {
-	h := w.meta(i).host
-	for _, p := range w.host(h, hostMail, w.fixed[i]) {
-		w.fixed[i] = p
-	}
+	p := w.fixed[i]
+	w.fixed[i] = w.m.run(emptied, &w.top, p)[0]
+	w.host(w.meta(i).host, hostMail, p)
 }
 
 // operators ask for failovers and aborts while the bound on epochs leaves room.
@@ -244,6 +243,9 @@ func (l *lister) operators() {
 		return
 	}
 	for _, g := range ctl.groups {
+		if g.failed && g.phase == events.PhaseActive && int(g.epoch) < l.w.m.cfg.Epochs { // of no use if nothing moves after it
+			l.add("RECORD restore of %s asked for", func(w *world) { w.ask(order{events.AskRestore, g.name, ""}) }, g.name)
+		}
 		if int(g.epoch) >= l.w.m.cfg.Epochs {
 			continue
 		}
@@ -308,9 +310,10 @@ func (l *lister) faults() {
 			c.Disks--
 			l.fault("acceptor %d loses its disk", func(w *world) {
 				w.spend(c)
-				for h := range w.m.cfg.Hosts {
-					i := w.register(h, n)
-					w.fixed[i] = w.m.run(wipe, &w.top, w.fixed[i])[0]
+				for i := w.m.at.regs; i < w.m.at.mails; i++ {
+					if (i-w.m.at.regs)%events.Lanes == n || w.m.cfg.Coupled {
+						w.fixed[i] = w.m.run(wipe, &w.top, w.fixed[i])[0]
+					}
 				}
 			}, n)
 		}

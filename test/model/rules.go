@@ -18,6 +18,7 @@ const (
 	ruleAttempt                 // the id of an attempt
 	ruleLane                    // the number of an acceptor: all are alike
 	ruleDue                     // a deadline: how long it is over does not matter
+	ruleFlag                    // whether it is zero
 	ruleAge                     // when something was: older than age does not matter
 )
 
@@ -57,6 +58,7 @@ var (
 	attempt = rule{kind: ruleAttempt}
 	laneNo  = rule{kind: ruleLane}
 	due     = rule{kind: ruleDue}
+	flag    = rule{kind: ruleFlag}
 )
 
 // rules are the fields that are not kept as they are. A field that is not named here is kept whole: a new one can make the search longer, never wrong.
@@ -78,7 +80,7 @@ var rules = map[string]map[string]rule{
 	"events.Report":    {"No": skip, "Results": {keep: stillAsked}},
 	"events.Result":    {"Took": skip},
 	"events.LaneBody":  {"No": number, "Attempt": attempt, "Active": skip},
-	"events.Operation": {"Why": skip, "EndWhy": skip, "Rule": skip, "Phases": skip, "Loss": skip, "Ask": skip, "Began": skip, "Serving": skip, "Protected": skip, "Lost": skip},
+	"events.Operation": {"Why": skip, "EndWhy": skip, "Rule": skip, "Phases": skip, "Loss": skip, "Ask": skip, "Began": skip, "Serving": flag, "Protected": flag, "Lost": skip},
 	"events.Proof":     {"Lanes": skip, "Waited": skip, "Needed": skip, "Said": skip},
 	"events.Record":    {"Since": skip},
 	"events.Candidate": {"Cert": skip},
@@ -93,7 +95,7 @@ var rules = map[string]map[string]rule{
 		"rule": skip, "why": skip, "stable": skip, "words": skip, "revision": skip, "opSince": known, "gap": known, "since": silence, "answers": skip, "ask": skip,
 	},
 	"fleet.told":       {"at": known},
-	"fleet.cluster":    {"healthAt": known, "goodAt": skip},
+	"fleet.cluster":    {"healthAt": known, "goodAt": skip, "streamAt": skip},
 	"fleet.laneKnown":  {"received": wait, "reading": retried, "pendAt": beat},
 	"fleet.attempt":    {"id": attempt, "started": aged(func(d *events.Durations) time.Duration { return roundUp(d.Wait + d.HoldResume) })},
 	"fleet.revoke":     {"received": wait, "at": wait, "triedAt": retried, "rev": skip, "replaced": skip},

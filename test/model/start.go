@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/switchback-dr/switchback/events"
 )
@@ -33,26 +34,47 @@ func (m *machine) start() (*world, error) {
 		w.host(h, hostGuard)
 		w.host(h, hostStart)
 	}
-	for range 20 {
-		w.calm()
-		w.tick()
-	}
-	w.calm()
+	w.calm(nil)
 	w = m.unpack(w.pack())
 	if why := w.unwell(); why != "" {
 		return nil, fmt.Errorf("%s does not begin: %s\n%s", m.cfg.Name, why, w.String())
 	}
+	if m.cfg.Begin != nil {
+		for _, g := range m.cfg.Groups {
+			w.ask(order{events.AskFailover, g, clusterRef(g, 1).String()})
+			w.calm(nil)
+			w.ask(order{events.AskRestore, g, ""})
+		}
+		if !w.calm(m.cfg.Begin) {
+			return nil, fmt.Errorf("%s does not begin: never as it should be\n%s", m.cfg.Name, w.String())
+		}
+		w = m.unpack(w.pack())
+	}
+	if m.cfg.Leaderless {
+		w.fixed[m.at.ctl] = m.put(&ctl{}, identity)
+	}
 	return w, nil
 }
 
-// calm delivers everything.
-func (w *world) calm() {
-	for range 1000 {
-		if !w.calmer() {
-			return
+// calm delivers everything and lets time pass, until a condition holds.
+func (w *world) calm(until func(*world) bool) bool {
+	for range 20 {
+		for w.calmer() {
+			if until != nil && until(w) {
+				return true
+			}
 		}
+		w.tick()
 	}
-	panic("model: the beginning finds no rest")
+	for w.calmer() {
+	}
+	return false
+}
+
+// listWaits holds where the second host is active, and the command that gives it its first candidate again waits for it.
+func listWaits(w *world) bool {
+	g := w.leader().groups[0]
+	return g.phase == events.PhaseActive && g.active == 1 && slices.Contains(w.meta(1).writable, g.name) && w.meta(w.mail(1, g.name)).waiting
 }
 
 func (w *world) calmer() bool {

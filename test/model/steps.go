@@ -31,6 +31,7 @@ func shifted(s *step) *step {
 
 var (
 	hostTick = shifted(hostDo("tick", func(s *hostStep, _ []any) {
+		s.idle()
 		s.guard()
 		s.observe()
 		s.input(func(a *lease.Agent) lease.Effects { return a.Tick(now) })
@@ -56,7 +57,6 @@ var (
 		} else {
 			s.input(func(a *lease.Agent) lease.Effects { return a.Resume(now, *m.Resume, m.Seq) })
 		}
-		s.out = append(s.out, &mail{Host: m.Host, Cluster: m.Cluster})
 	})
 	hostAsked = hostDo("asked", func(s *hostStep, args []any) {
 		q := args[0].(*grantAsk)
@@ -168,6 +168,11 @@ var (
 		r := c.args[0].(*register)
 		r.Seq, r.Body = 0, events.LaneBody{}
 		return []any{r}
+	}}
+	// emptied is a subject whose newest command was delivered: read again it would be dropped.
+	emptied = &step{name: "emptied", do: func(c *call) []any {
+		m := c.args[0].(*mail)
+		return []any{&mail{Host: m.Host, Cluster: m.Cluster}}
 	}}
 	abandon = &step{name: "abandon", do: func(c *call) []any {
 		switch x := c.args[0].(type) {

@@ -172,7 +172,9 @@ func (w *world) post(h int, p part) []part {
 		}
 		w.flight = append(w.flight, p)
 	case 'g':
-		if w.m.cfg.Grants {
+		if w.m.cfg.Answers {
+			w.promise(p, true)
+		} else if w.m.cfg.Grants {
 			w.flight = append(w.flight, p)
 		}
 	case 'w':
