@@ -29,7 +29,6 @@ import (
 	"github.com/switchback-dr/switchback/regionagent/boottime"
 	"github.com/switchback-dr/switchback/regionagent/driver"
 	"github.com/switchback-dr/switchback/regionagent/driver/postgres"
-	"github.com/switchback-dr/switchback/regionagent/freezer"
 	"github.com/switchback-dr/switchback/regionagent/guard"
 	"github.com/switchback-dr/switchback/regionagent/lease"
 	"github.com/switchback-dr/switchback/regionagent/ledger"
@@ -57,10 +56,12 @@ type agent struct {
 	reports    *reporter
 	health     *healthTeller
 	metrics    *metrics
-	after      []func()               // what waits for the effects of the input in hand
-	slow       atomic.Pointer[string] // why it takes no lease, nil = it does
-	kernel     bool                   // the kernel lease is used here
-	lacks      string                 // what this host lacks that was required, empty = nothing
+	after      []func()                 // what waits for the effects of the input in hand
+	slow       atomic.Pointer[string]   // why it takes no lease, nil = it does
+	measured   atomic.Pointer[measured] // nil = not yet
+	over       overriding
+	kernel     bool   // the kernel lease is used here
+	lacks      string // what this host lacks that was required, empty = nothing
 	fatal      error
 	restoring  chan struct{} // a token per restore under way
 }
@@ -78,9 +79,6 @@ type cluster struct {
 	sick   events.Instant // since when it does not serve although it is active and has the right, 0 = it serves
 	starts int            // local restarts since it was last well
 }
-
-// selfTest is how many processes the start-up freeze is measured on.
-const selfTest = 100
 
 // restoresAtOnce is how many restores a host does at a time; the others wait their turn.
 const restoresAtOnce = 4
@@ -120,7 +118,7 @@ func Run(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 		}
 	}
 	defer a.closeDrivers()
-	a.measure()
+	a.selfTest(ctx)
 	listener, err := a.security()
 	if err != nil {
 		return err
@@ -209,41 +207,6 @@ func (a *agent) closeDrivers() {
 	for _, c := range a.clusters {
 		if err := c.driver.Close(); err != nil {
 			a.log.Warn("close driver", "cluster", c.ref.String(), telemetry.Err(err))
-		}
-	}
-}
-
-// measure freezes a dummy tree: a host that can't freeze within S takes no lease and says so (2-safety, Time).
-func (a *agent) measure() {
-	took, err := freezer.SelfTest(selfTest)
-	why := ""
-	switch {
-	case err != nil:
-		why = "the freezer's self-test failed: " + err.Error()
-	case a.lacks != "":
-		why = a.lacks
-	case took > a.d.Freeze:
-		why = fmt.Sprintf("freezing takes %v here, profile %s allows %v: use a slower profile or a faster host", took.Round(time.Millisecond), a.d.Profile, a.d.Freeze)
-	}
-	a.metrics.freeze.Set(took.Seconds())
-	if why == "" {
-		a.slow.Store(nil)
-		return
-	}
-	a.slow.Store(&why)
-	a.log.Error("takes no lease", "why", why)
-}
-
-// remeasure tries again until the host can freeze in time: it may only have been busy while everything on it started.
-func (a *agent) remeasure(ctx context.Context) {
-	tick := time.NewTicker(a.d.ReRead)
-	defer tick.Stop()
-	for a.slow.Load() != nil {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			a.measure()
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/regionagent/boottime"
 	"github.com/switchback-dr/switchback/regionagent/driver"
 	"github.com/switchback-dr/switchback/regionagent/freezer"
 	"github.com/switchback-dr/switchback/regionagent/guard"
@@ -68,6 +69,9 @@ func (a *agent) fence(ctx context.Context, c *cluster, act lease.Action, client 
 }
 
 func (a *agent) hold(ctx context.Context, c *cluster, v lease.Verb, client *guard.Client) (string, error) {
+	if v != lease.Thaw && guard.InForce(a.cfg.Overrides(), a.cfg.Ledger(), c.ref.String()) {
+		return "", errors.New("a person on this host overrode its fence a moment ago")
+	}
 	if client != nil {
 		done, err := client.Do(ctx, guard.Verb(v), c.ref.String())
 		if err == nil && !done.OK {
@@ -82,10 +86,10 @@ func (a *agent) hold(ctx context.Context, c *cluster, v lease.Verb, client *guar
 	}
 	switch v {
 	case lease.Freeze:
-		o, err := freezer.Freeze(ctx, c.driver.Tree())
+		o, err := freezer.Freeze(ctx, a.tree(c))
 		return fmt.Sprintf("frozen by %s without the guard in %s", o.How, o.Took), err
 	case lease.Kill:
-		o, err := freezer.Kill(ctx, c.driver.Tree())
+		o, err := freezer.Kill(ctx, a.tree(c))
 		return fmt.Sprintf("killed without the guard in %s, port closed", o.Took), err
 	}
 	return "", guard.ErrDown
@@ -121,6 +125,10 @@ func (a *agent) drive(ctx context.Context, c *cluster, act lease.Action) events.
 		limit = verbLimit
 	}
 	do := driver.Action{Step: act.Step, Verb: driver.Verb(act.Verb), Group: act.Group, Source: act.Source, Until: act.Until, Copy: act.Copy, Limit: limit}
+	if act.Verb == lease.Start {
+		do.Permit = func(ctx context.Context) error { return a.permit(ctx, c) }
+		defer a.withdraw(c)
+	}
 	if act.Verb != lease.Restore {
 		short, cancel := context.WithTimeout(ctx, limit+time.Second)
 		defer cancel()
@@ -138,6 +146,31 @@ func (a *agent) drive(ctx context.Context, c *cluster, act lease.Action) events.
 	}
 	do.Limit = 0
 	return c.driver.Do(ctx, do)
+}
+
+// permit has the start gate let one start through (A9). It is asked anew right before the start, since what came before may have taken long.
+func (a *agent) permit(ctx context.Context, c *cluster) error {
+	until := make(chan events.Instant, 1)
+	a.post(ctx, func(now events.Instant) lease.Effects {
+		until <- a.core.Permitted(now, c.ref)
+		return a.core.Tick(now)
+	})
+	select {
+	case u := <-until:
+		if u == 0 {
+			return errors.New("the right to run is over: it may not start any more")
+		}
+		return guard.GivePermit(a.cfg.Permit(c.ref.Cluster), c.ref.String(), u)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// withdraw takes back a permit that no gate took.
+func (a *agent) withdraw(c *cluster) {
+	if _, err := guard.TakePermit(a.cfg.Permit(c.ref.Cluster), c.ref.String(), boottime.Now()); err != nil {
+		a.log.Error("the permit of a start can't be taken back: it lasts until its right is over", "cluster", c.ref.String(), "err", err)
+	}
 }
 
 // tend lets a driver keep ready what the clusters that may follow this one will need, such as slots.

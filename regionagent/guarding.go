@@ -39,7 +39,7 @@ func RunGuard(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 		}
 	}
 	for _, c := range a.clusters {
-		cs = append(cs, guard.Cluster{Cluster: c.ref.String(), Tree: c.driver.Tree()})
+		cs = append(cs, guard.Cluster{Cluster: c.ref.String(), Tree: a.tree(c)})
 	}
 	a.closeDrivers() // only where to find the processes was wanted
 	var out guard.Outlet
@@ -51,6 +51,6 @@ func RunGuard(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 	return guard.Run(ctx, guard.Config{
 		Outlet: out,
 		Socket: cfg.GuardSocket(), Handover: cfg.GuardHandover(), Durations: d, Clusters: cs, Log: log, Metrics: guard.NewMetrics(scoped),
-		Held: func() ([]lease.Guarded, error) { return guard.ReadHeld(cfg.Ledger(), cs) },
+		Held: func() ([]lease.Guarded, error) { return guard.ReadHeld(cfg.Ledger(), cfg.Overrides(), cs) },
 	})
 }

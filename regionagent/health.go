@@ -37,6 +37,9 @@ func (h *healthTeller) beat() {
 		Agent: a.ref, Nonce: a.nonce, Version: telemetry.Build().Version, Peer: a.cfg.Peers, Cert: a.cert, Alarms: a.alarms(),
 		Right: max(0, a.core.LaneRight().Sub(boottime.Now())),
 	}
+	if f := a.measured.Load(); f != nil {
+		m.Freeze, m.FreezeMax = string(f.How), f.Took
+	}
 	part := "delta"
 	h.delta++
 	if h.asked.Swap(false) || h.full == 0 || time.Since(h.at) >= a.d.FullHealth {
@@ -91,6 +94,11 @@ func (a *agent) alarms() []string {
 	}
 	for _, d := range a.bus.Denied() {
 		as = append(as, "the bus forbids: "+d)
+	}
+	for _, c := range a.clusters {
+		if o := a.over.known[c.ref.String()].Told(); o.Text != "" {
+			as = append(as, c.ref.String()+" was overridden: "+o.Text)
+		}
 	}
 	if a.unguarded(boottime.Now()) {
 		as = append(as, "the guard is down")

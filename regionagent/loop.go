@@ -44,6 +44,11 @@ func (a *agent) loop(ctx context.Context) error {
 				a.log.Error("clocks jumped: every right is void until it is renewed", "by", jump)
 				next = a.step(ctx, a.core.Jumped)
 			}
+			a.overrides(ctx)
+			if a.over.news {
+				a.over.news = false
+				next = a.step(ctx, a.core.Tick)
+			}
 			a.watchGuard(ctx)
 			a.health.beat()
 			a.export()
@@ -58,6 +63,7 @@ func (a *agent) loop(ctx context.Context) error {
 // upgrade. It waits no longer than a guard may be away.
 func (a *agent) begin(ctx context.Context) events.Instant {
 	a.began = boottime.Now()
+	a.overrides(ctx)
 	late := time.NewTimer(guard.Away(a.d))
 	defer late.Stop()
 	select {
@@ -139,18 +145,17 @@ func (a *agent) guarded(ctx context.Context, c *guard.Client) events.Instant {
 		_ = a.client.Close() // the old one has ended
 	}
 	a.client = c
-	next := boottime.Now()
+	held := map[events.Ref]events.Instant{}
 	for _, h := range c.Held {
-		ref, err := events.ParseRef(h.Cluster)
-		if err != nil {
-			continue
+		if ref, err := events.ParseRef(h.Cluster); err == nil {
+			held[ref] = h.Until
+			a.probeNow(ref)
 		}
-		if first {
-			next = a.step(ctx, func(t events.Instant) lease.Effects { return a.core.GuardHeld(t, ref, h.Until) })
-		}
-		a.probeNow(ref)
 	}
-	return next
+	if !first {
+		return boottime.Now()
+	}
+	return a.step(ctx, func(t events.Instant) lease.Effects { return a.core.GuardHeld(t, held) })
 }
 
 // watchGuard freezes by itself what must be held while the guard is dead (D1). A kill or thaw waits for the guard, or for the core's own rows.
@@ -169,7 +174,7 @@ func (a *agent) watchGuard(ctx context.Context) {
 		if c := a.find(ref); c != nil && c.last.Server == events.ServerWritable {
 			a.log.Error("the guard is down: frozen until it is back", "cluster", l.Cluster)
 			go func() {
-				if _, err := freezer.Freeze(ctx, c.driver.Tree()); err != nil {
+				if _, err := freezer.Freeze(ctx, a.tree(c)); err != nil {
 					a.log.Error("freeze without the guard", "cluster", l.Cluster, telemetry.Err(err))
 				}
 				a.probeNow(ref)
@@ -191,9 +196,9 @@ func (a *agent) dialGuard(ctx context.Context) {
 	for ctx.Err() == nil {
 		cs := make([]guard.Cluster, 0, len(a.clusters))
 		for _, c := range a.clusters {
-			cs = append(cs, guard.Cluster{Cluster: c.ref.String(), Tree: c.driver.Tree()})
+			cs = append(cs, guard.Cluster{Cluster: c.ref.String(), Tree: a.tree(c)})
 		}
-		if held, err := guard.ReadHeld(a.cfg.Ledger(), cs); err == nil {
+		if held, err := guard.ReadHeld(a.cfg.Ledger(), a.cfg.Overrides(), cs); err == nil {
 			for i := range held {
 				cs[i].Held, cs[i].Exempt = held[i].Held, held[i].Exempt
 			}

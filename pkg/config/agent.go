@@ -79,6 +79,18 @@ func (a *Agent) GuardSocket() string { return filepath.Join(a.State, "guard.sock
 // GuardHandover is the file in which a guard that stops leaves its deadlines to the next one.
 func (a *Agent) GuardHandover() string { return filepath.Join(a.State, "guard.handover") }
 
+// Permit is the file in which the agent permits one start of a cluster to its start gate.
+func (a *Agent) Permit(cluster string) string { return filepath.Join(a.State, "permit-"+cluster) }
+
+// GateLog is the file in which the start gates note what they refused.
+func (a *Agent) GateLog() string { return filepath.Join(a.State, "gates.json") }
+
+// Measured is the file of what the freezer's self-test found.
+func (a *Agent) Measured() string { return filepath.Join(a.State, "freeze.json") }
+
+// Overrides is the file of the overrides that people gave on this host.
+func (a *Agent) Overrides() string { return filepath.Join(a.State, "overrides.json") }
+
 // LoadAgent reads and checks an agent's file. The error is Problems, or says why the file can't be read.
 func LoadAgent(path string) (*Agent, error) { return load(path, ParseAgent) }
 

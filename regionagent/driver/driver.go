@@ -53,12 +53,19 @@ type Action struct {
 	Until  events.LSN // cut: wait for this much first, as long as it still arrives
 	Copy   bool       // restore: copy anew, whatever could be kept
 	Limit  time.Duration
+	// Permit is called by a start right before the server is started, once everything is ready: an error means that it may not start any more (A9). nil = nobody asks.
+	Permit func(ctx context.Context) error
 }
 
 // Tender is a driver that keeps something ready for the clusters that may follow this one, such as replication slots; peers are their names. The agent calls it
 // every few seconds, on an active and on a passive alike, with all other clusters of the group. What it keeps for anybody else goes.
 type Tender interface {
 	Tend(ctx context.Context, peers []string) error
+}
+
+// Sizer is a driver that knows the most processes its cluster may have, by its settings: how long a freeze may take is measured on as many.
+type Sizer interface {
+	Processes(ctx context.Context) (int, error)
 }
 
 // Tree says how to find and hold the processes of a cluster.

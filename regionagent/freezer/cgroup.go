@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/switchback-dr/switchback/regionagent/driver"
 )
 
@@ -140,6 +142,38 @@ func (g *cgroup) pids() ([]int, error) {
 		return out, fmt.Errorf("list cgroup: %w", err)
 	}
 	return out, nil
+}
+
+// writable reports whether we may freeze it.
+func (g *cgroup) writable() bool {
+	file := "freezer.state"
+	if g.v2 {
+		file = "cgroup.freeze"
+	}
+	return unix.Access(filepath.Join(g.path, file), unix.W_OK) == nil
+}
+
+// Expect says how a tree will be held, and if it is by signals, why. A unit that is down has no cgroup; where units have one with a freezer, it will.
+func Expect(t driver.Tree) (How, string) {
+	if t.Unit == "" && t.Cgroup == "" {
+		return BySignal, "neither its unit nor its cgroup is known"
+	}
+	pid, err := parent(t)
+	if err != nil {
+		return BySignal, err.Error()
+	}
+	g, why, err := findCgroup(t, pid)
+	switch {
+	case err != nil:
+		return BySignal, err.Error()
+	case g == nil && pid == 0 && t.Unit != "" && unified():
+		return ByCgroup, ""
+	case g == nil:
+		return BySignal, why
+	case !g.writable():
+		return BySignal, "cgroup " + g.path + " is not ours to write"
+	}
+	return ByCgroup, ""
 }
 
 // set writes the wanted state; the kernel goes there by itself.

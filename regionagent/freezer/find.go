@@ -40,7 +40,7 @@ func Find(t driver.Tree) (Processes, error) {
 	if t.PIDFile == "" && t.Unit == "" && t.Cgroup == "" {
 		return Processes{}, errors.New("find processes: the tree names no pid file, no unit and no cgroup: nothing can be held by it")
 	}
-	all, err := allProcesses()
+	all, err := look.processes()
 	if err != nil {
 		return Processes{}, err
 	}
@@ -118,7 +118,8 @@ func descendants(all []Process, ours map[int]bool) {
 	}
 }
 
-// orphans adds the server processes that stand in the pid file's directory, whoever their parent is.
+// orphans adds the server processes that stand in the pid file's directory though their parent is no server process, or one that is gone: where a process
+// of the server is ours its children are by their parent. To ask each for its directory would cost more than all the rest.
 func orphans(t driver.Tree, all []Process, ours map[int]bool) {
 	if t.PIDFile == "" {
 		return
@@ -127,8 +128,12 @@ func orphans(t driver.Tree, all []Process, ours map[int]bool) {
 	if err != nil {
 		return // no directory: nobody stands in it
 	}
+	servers := map[int]bool{}
 	for _, q := range all {
-		if q.comm != serverComm || ours[q.PID] {
+		servers[q.PID] = q.comm == serverComm
+	}
+	for _, q := range all {
+		if q.comm != serverComm || ours[q.PID] || servers[q.Parent] {
 			continue
 		}
 		if cwd, err := os.Stat(fmt.Sprintf("/proc/%d/cwd", q.PID)); err == nil && os.SameFile(home, cwd) {

@@ -120,6 +120,27 @@ func (p *Processes) running() ([]Process, error) {
 	return out, nil
 }
 
+// Held reports whether somebody holds the tree still, or has begun to: its parent is stopped, or an orphan where no parent is left, or its cgroup is told to freeze.
+func Held(t driver.Tree) (bool, error) {
+	p, err := Find(t)
+	if err != nil {
+		return false, err
+	}
+	if p.group != nil && len(p.inside) > 0 {
+		if told, err := p.group.freezing(); told || err != nil {
+			return told, err
+		}
+	}
+	for _, q := range p.All {
+		if p.Parent == 0 || q.PID == p.Parent {
+			if q.State == 'T' || q.State == 't' {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
 // Verify lists the processes of a frozen tree that run. None: it holds. A process that was started since counts.
 func Verify(t driver.Tree) ([]int, error) {
 	p, found := Find(t)

@@ -3,10 +3,12 @@ package freezer
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -336,12 +338,43 @@ func TestMain(m *testing.M) {
 
 func TestSelfTest(t *testing.T) {
 	t.Parallel()
-	if _, err := SelfTest(0); err == nil {
-		t.Error("0 processes were accepted")
+	for _, bad := range [][]Load{nil, {{Processes: 0}}, {{Processes: SelfTestMost}, {Processes: 1}}} {
+		if _, _, err := SelfTest(t.Context(), bad...); err == nil {
+			t.Errorf("%+v was accepted", bad)
+		}
 	}
-	took, err := SelfTest(200)
+	took, how, err := SelfTest(t.Context(), Load{Processes: 150, How: BySignal}, Load{Processes: 50, How: BySignal})
+	if err != nil || took <= 0 || how != BySignal {
+		t.Fatalf("measured %v by %q, %v", took, how, err)
+	}
+	t.Logf("200 processes of two servers, by signals: %v", took)
+	took, how, err = SelfTest(t.Context(), Load{Processes: 150, How: ByCgroup}, Load{Processes: 50, How: ByCgroup})
 	if err != nil || took <= 0 {
-		t.Fatalf("measured %v, %v", took, err)
+		t.Fatalf("measured %v by %q, %v", took, how, err)
 	}
-	t.Logf("200 processes: %v", took)
+	t.Logf("the same by %s: %v", how, took)
+}
+
+// TestLooksAreSharedAndNeverOld: whoever looks sees what was there when it asked, however many look.
+func TestLooksAreSharedAndNeverOld(t *testing.T) {
+	t.Parallel()
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 20 {
+				c := exec.Command("/bin/sleep", "60")
+				if err := c.Start(); err != nil {
+					t.Error(err)
+					return
+				}
+				seen, err := look.processes()
+				if err != nil || !slices.ContainsFunc(seen, func(p Process) bool { return p.PID == c.Process.Pid }) {
+					t.Errorf("pid %d was started before the look and is not in it (%v)", c.Process.Pid, err)
+				}
+				_ = c.Process.Kill()
+				_ = c.Wait()
+			}
+		})
+	}
+	all.Wait()
 }

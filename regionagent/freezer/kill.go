@@ -29,7 +29,7 @@ const (
 func Kill(ctx context.Context, t driver.Tree) (Outcome, error) {
 	start := time.Now()
 	placed := make(chan error, 1)
-	go func() { placed <- placeSignal(t.Signal) }()
+	go func() { placed <- PlaceSignal(t.Signal) }()
 	var sig error
 	late := false
 	select {
@@ -119,8 +119,8 @@ func closed(ctx context.Context, address string) error {
 	}
 }
 
-// placeSignal makes the file that has a later start come up read-only: on disk when it returns, owned like its directory.
-func placeSignal(path string) error {
+// PlaceSignal makes the file that has a later start come up read-only: on disk when it returns, owned like its directory.
+func PlaceSignal(path string) error {
 	if path == "" {
 		return nil
 	}

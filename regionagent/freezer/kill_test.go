@@ -53,7 +53,7 @@ func TestKillNeverFollowsALinkAsSignalFile(t *testing.T) {
 	if err := os.Symlink(target, filepath.Join(dir, "standby.signal")); err != nil {
 		t.Fatal(err)
 	}
-	if err := placeSignal(filepath.Join(dir, "standby.signal")); err != nil {
+	if err := PlaceSignal(filepath.Join(dir, "standby.signal")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Lstat(target); !errors.Is(err, os.ErrNotExist) {

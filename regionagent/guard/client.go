@@ -57,10 +57,9 @@ const stateQueue = 1024
 // Dial connects, says hello with the nonce of this start, and waits for what the guard holds. Every cluster the agent cares for is named, or the guard can't fence it.
 // A cluster the guard did not know and that is Held is frozen until an ask is answered with a right to run.
 func Dial(ctx context.Context, socket string, d events.Durations, nonce string, clusters []Cluster) (*Client, error) {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", socket)
+	conn, err := dial(ctx, socket)
 	if err != nil {
-		return nil, fmt.Errorf("dial guard: %w", err)
+		return nil, err
 	}
 	c := &Client{
 		conn: conn, d: d, asks: make(chan uint64, 1), states: make(chan State, stateQueue), gone: make(chan struct{}), doing: map[uint64]chan Done{}, spare: map[string][]driver.Process{},
@@ -90,6 +89,15 @@ func Dial(ctx context.Context, socket string, d events.Durations, nonce string, 
 		_ = c.Close()
 		return nil, fmt.Errorf("say hello: %w", context.Cause(ctx))
 	}
+}
+
+func dial(ctx context.Context, socket string) (net.Conn, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, fmt.Errorf("dial guard: %w", err)
+	}
+	return conn, nil
 }
 
 // Asks delivers the number of the newest ask not taken yet. Take it in the loop that holds the rights, never beside it: an agent whose loop hangs must
@@ -150,7 +158,7 @@ func (c *Client) spared(cluster string) []driver.Process {
 func (c *Client) Answer(ask uint64, left []lease.Left) error {
 	m := message{Kind: kindLeft, N: ask, Clusters: make([]wireCluster, 0, len(left))}
 	for _, l := range left {
-		m.Clusters = append(m.Clusters, wireCluster{Cluster: l.Cluster, Left: events.Duration(l.Left), Held: l.Held, Exempt: l.Exempt, Spare: c.spared(l.Cluster)})
+		m.Clusters = append(m.Clusters, wireCluster{Cluster: l.Cluster, Left: events.Duration(l.Left), Held: l.Held, Exempt: l.Exempt, Override: l.Override, Spare: c.spared(l.Cluster)})
 	}
 	return c.send(m)
 }

@@ -82,6 +82,8 @@ func (g *guard) do(ctx context.Context, in inbound) {
 		g.refuse(j, fmt.Sprintf("cluster %q: no hello named it", m.Cluster))
 	case rank[m.Verb] == 0:
 		g.refuse(j, fmt.Sprintf("verb %q: want freeze, thaw or kill", m.Verb))
+	case m.Verb == Freeze && g.core.Overridden(m.Cluster):
+		g.refuse(j, "a person on the host overrode its fence")
 	default:
 		g.order(ctx, c, j)
 	}

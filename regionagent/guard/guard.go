@@ -188,7 +188,7 @@ func (g *guard) tell() {
 // take handles one message, or the end of a connection.
 func (g *guard) take(ctx context.Context, in inbound) {
 	now, m := boottime.Now(), in.message
-	if in.from != g.agent && m.Kind != kindHello {
+	if in.from != g.agent && m.Kind != kindHello && m.Kind != kindOverride {
 		return // a replaced agent, or one that never said who it is
 	}
 	switch m.Kind {
@@ -204,6 +204,8 @@ func (g *guard) take(ctx context.Context, in inbound) {
 		g.answered(now, m)
 	case kindDo:
 		g.do(ctx, in)
+	case kindOverride:
+		g.override(ctx, in)
 	default:
 		g.Log.Warn("message of a kind this guard does not know", "kind", m.Kind)
 	}
@@ -248,7 +250,7 @@ func (g *guard) answered(now events.Instant, m message) {
 		if g.Outlet != nil {
 			g.Outlet.Spare(k.Cluster, k.Spare)
 		}
-		left = append(left, lease.Left{Cluster: k.Cluster, Left: k.Left.D(), Held: k.Held, Exempt: k.Exempt})
+		left = append(left, lease.Left{Cluster: k.Cluster, Left: k.Left.D(), Held: k.Held, Exempt: k.Exempt, Override: k.Override})
 	}
 	g.Metrics.Answers.Inc()
 	g.core.Answered(now, asked, g.agent.nonce, left)

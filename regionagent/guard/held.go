@@ -9,8 +9,8 @@ import (
 )
 
 // ReadHeld reads from the agent's ledger what a starting guard must freeze first (D1): what the ledger says may write (active, or written last by itself), and what carries our mark without an entry.
-// Neither mark nor entry: unmanaged, never touched (C0). A ledger that can't be read counts as none: the list then holds every marked cluster, and the error says why.
-func ReadHeld(path string, clusters []Cluster) ([]lease.Guarded, error) {
+// What a person overrode is exempt while that holds. Neither mark nor entry: unmanaged, never touched (C0). A ledger that can't be read counts as none: the list then holds every marked cluster, and the error says why.
+func ReadHeld(path, overrides string, clusters []Cluster) ([]lease.Guarded, error) {
 	l, _, err := ledger.Read[lease.Ledger](path)
 	out := make([]lease.Guarded, 0, len(clusters))
 	for _, c := range clusters {
@@ -20,6 +20,9 @@ func ReadHeld(path string, clusters []Cluster) ([]lease.Guarded, error) {
 		} else if c.Tree.Mark != "" {
 			_, e := os.Stat(c.Tree.Mark)
 			g.Held = e == nil
+		}
+		if InForce(overrides, path, c.Cluster) {
+			g.Exempt, g.Overridden = true, true
 		}
 		out = append(out, g)
 	}

@@ -53,7 +53,7 @@ func TestReadHeld(t *testing.T) {
 
 func wantHeld(t *testing.T, name, path string, cs []Cluster, want []lease.Guarded, wantErr error) {
 	t.Helper()
-	got, err := ReadHeld(path, cs)
+	got, err := ReadHeld(path, path+".overrides", cs)
 	if !errors.Is(err, wantErr) || len(got) != len(want) {
 		t.Fatalf("%s: %v, %v", name, got, err)
 	}

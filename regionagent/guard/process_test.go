@@ -62,7 +62,7 @@ func playGuard(ctx context.Context, p part) error {
 		Socket: p.Socket, Handover: p.Handover, Durations: p.Durations, Clusters: p.Clusters,
 		Held: func() ([]lease.Guarded, error) {
 			if p.Ledger != "" {
-				return ReadHeld(p.Ledger, p.Clusters)
+				return ReadHeld(p.Ledger, p.Ledger+".overrides", p.Clusters)
 			}
 			var out []lease.Guarded
 			for _, c := range p.Clusters {

@@ -24,6 +24,8 @@ const (
 	kindDo    = "do"    // agent: freeze, thaw or kill
 	kindDone  = "done"  // guard: what became of it
 	kindState = "state" // guard: a fence changed
+	// kindOverride is a person's, over a connection of its own: answered by done.
+	kindOverride = "override"
 )
 
 // maxLine bounds a message: some hundred bytes for each of the clusters of one host.
@@ -42,12 +44,13 @@ type message struct {
 }
 
 type wireCluster struct {
-	Cluster string          `json:"cluster"`
-	Tree    *driver.Tree    `json:"tree,omitempty"`
-	Held    bool            `json:"held,omitempty"`
-	Exempt  bool            `json:"exempt,omitempty"`
-	Left    events.Duration `json:"left,omitempty"`
-	Fence   lease.Fence     `json:"fence,omitempty"`
+	Cluster  string              `json:"cluster"`
+	Tree     *driver.Tree        `json:"tree,omitempty"`
+	Held     bool                `json:"held,omitempty"`
+	Exempt   bool                `json:"exempt,omitempty"`
+	Left     events.Duration     `json:"left,omitempty"`
+	Fence    lease.Fence         `json:"fence,omitempty"`
+	Override lease.OverrideState `json:"override,omitempty"`
 	// With an ask: what the outlet does for it. With its answer: whose connections are not cut.
 	Outlet *OutletState     `json:"outlet,omitempty"`
 	Spare  []driver.Process `json:"spare,omitempty"`

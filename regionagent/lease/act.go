@@ -61,7 +61,9 @@ type facts struct {
 	start bool // A9 for a stopped cluster: run, and G4 over
 	stop  bool // a planned clean stop was asked for, has no result and is within its limit
 	again bool // a start may be tried (again)
-	todo  Verb // the verb of a step that has no answer yet
+
+	override bool // a person's word on the host holds
+	todo     Verb // the verb of a step that has no answer yet
 
 	killAfter, slow time.Duration
 }
@@ -75,6 +77,7 @@ type row struct {
 
 // rows is the table: first match wins, so what takes the right to write away stands before what gives it.
 var rows = [...]row{
+	{"ignore.override", func(f *facts) bool { return f.override }, None, "a person on the host overrode its fence: it runs whatever its right, until the record names it anew or the right is back"},
 	{"freeze.mark-without-ledger", func(f *facts) bool { return f.e == nil && f.c.mark != "" && f.c.server == events.ServerWritable }, Freeze,
 		"its data bears our mark but the ledger does not know it: frozen until a person or a RESUME says what it is"},
 	{"ignore.unmanaged", func(f *facts) bool { return f.e == nil }, None, "not under care"},
@@ -313,7 +316,7 @@ func (f *facts) work() string {
 
 // facts derives what the rows look at.
 func (a *Agent) facts(now events.Instant, c *cluster) facts {
-	f := facts{c: c, e: a.led.Find(c.ref), now: now, killAfter: a.d.KillAfter, slow: a.d.ClusterConfirm}
+	f := facts{c: c, e: a.led.Find(c.ref), now: now, killAfter: a.d.KillAfter, slow: a.d.ClusterConfirm, override: a.overridden(c) == OverrideOn}
 	if f.e == nil {
 		return f
 	}

@@ -46,6 +46,8 @@ type cluster struct {
 	reads     bool           // found in recovery by this process, and neither started writable nor promoted since
 	work      string         // id of the restore under way, "" = none
 	cancelled bool           // … and it was told to end
+	override  Override
+	overrode  events.Instant // when it was taken
 	reported  events.Report
 	wait      string // the row that holds it back, for status
 }
@@ -197,11 +199,13 @@ func (a *Agent) Jumped(now events.Instant) Effects {
 	return a.settle(now)
 }
 
-// GuardHeld takes the deadline the guard held for a cluster when this process came up: part of the right (A8).
-func (a *Agent) GuardHeld(now events.Instant, ref events.Ref, until events.Instant) Effects {
-	if c := a.cluster(ref); c != nil {
-		c.held = until
-		c.handed = max(c.handed, until)
+// GuardHeld takes the deadlines the guard held when this process came up, of all clusters at once: part of the right (A8), so nothing is judged before.
+func (a *Agent) GuardHeld(now events.Instant, until map[events.Ref]events.Instant) Effects {
+	for _, c := range a.cs {
+		if u, ok := until[c.ref]; ok {
+			c.held = u
+			c.handed = max(c.handed, u)
+		}
 	}
 	return a.settle(now)
 }
@@ -227,6 +231,22 @@ func (a *Agent) Right(now events.Instant, ref events.Ref) events.Instant {
 	return max(a.laneRight(), a.grantRight(now, c, e), c.held)
 }
 
+// Permitted is until when a stopped cluster may be started writable (A9), asked anew right before it is: 0 = it may not any more. Its guard holds that deadline (A8).
+func (a *Agent) Permitted(now events.Instant, ref events.Ref) events.Instant {
+	c := a.cluster(ref)
+	if c == nil {
+		return 0
+	}
+	f := a.facts(now, c)
+	switch {
+	case !f.start:
+		return 0
+	case f.e.Exempt():
+		return a.Right(now, ref)
+	}
+	return min(a.Right(now, ref), c.handed)
+}
+
 // Lefts is the answer to the guard's question: how long each cluster may still run. Counted from the instant of the answer, it is
 // never more than what is left when the guard counts it from when it asked (D1).
 func (a *Agent) Lefts(now events.Instant) []Left {
@@ -241,6 +261,8 @@ func (a *Agent) Lefts(now events.Instant) []Left {
 			l.Exempt = e.Exempt()
 			l.Left = max(0, a.until(now, c, e).Sub(now))
 		}
+		l.Override = a.overridden(c)
+		l.Exempt = l.Exempt || l.Override == OverrideOn
 		ls = append(ls, l)
 	}
 	return ls

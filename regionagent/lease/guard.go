@@ -8,10 +8,12 @@ import (
 
 // Guarded is one cluster as the guard finds it when it starts.
 type Guarded struct {
-	Cluster  string
-	Held     bool           // the ledger says active, or our mark without a ledger entry (D1): something to freeze. A passive is never frozen
-	Exempt   bool           // mode observe or isolation keep-running: never frozen by a deadline, never killed by kill-after
-	Deadline events.Instant // handed over by the guard before this one in the same boot; 0 = none, so freeze first (D1)
+	Cluster string
+	Held    bool // the ledger says active, or our mark without a ledger entry (D1): something to freeze. A passive is never frozen
+	Exempt  bool // mode observe or isolation keep-running: never frozen by a deadline, never killed by kill-after
+	// Overridden says that a person on the host wants it to run, whatever its right, until the agent says that this is over.
+	Overridden bool
+	Deadline   events.Instant // handed over by the guard before this one in the same boot; 0 = none, so freeze first (D1)
 }
 
 // Left is the agent's word on one cluster: how much of its right to run was left when it answered (A8).
@@ -20,6 +22,8 @@ type Left struct {
 	Left    time.Duration // 0 or less: the right is over
 	Held    bool
 	Exempt  bool
+	// Override is what the agent knows of one: it may not have heard of it yet.
+	Override OverrideState
 }
 
 // GuardVerb is what the guard's core wants done to a cluster.
@@ -104,7 +108,9 @@ func (g *Guard) Answered(now, asked events.Instant, nonce string, left []Left) {
 	}
 	g.answered, g.nonce = asked, nonce
 	for _, l := range left {
-		k := g.add(Guarded{Cluster: l.Cluster, Held: l.Held, Exempt: l.Exempt, Deadline: asked.Add(max(l.Left, 0))})
+		before := g.index[l.Cluster]
+		over := before != nil && before.Overridden && l.Override != OverrideOver
+		k := g.add(Guarded{Cluster: l.Cluster, Held: l.Held, Exempt: l.Exempt || over, Overridden: over, Deadline: asked.Add(max(l.Left, 0))})
 		if k.fence == FenceKilled && k.Deadline > now {
 			k.fence = FenceNone // whoever starts it again is under a deadline again
 		}
@@ -203,6 +209,19 @@ func (g *Guard) Killed(_ events.Instant, cluster string, ok bool) {
 func (g *Guard) MayThaw(now events.Instant, cluster string) bool {
 	k := g.index[cluster]
 	return k != nil && (k.Exempt || k.Held && k.Deadline > now)
+}
+
+// Override takes a person's word that a cluster is to run whatever its right. It holds until an answer says that it is over.
+func (g *Guard) Override(cluster string) {
+	if k := g.index[cluster]; k != nil {
+		k.Overridden, k.Exempt = true, true
+	}
+}
+
+// Overridden reports whether a person's word holds for a cluster.
+func (g *Guard) Overridden(cluster string) bool {
+	k := g.index[cluster]
+	return k != nil && k.Overridden
 }
 
 // Thawed says that a cluster is being let go. Call it before the first process runs: should the deadline pass meanwhile, the freeze is ordered anew.

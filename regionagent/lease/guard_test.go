@@ -225,7 +225,7 @@ func TestGuardProperties(t *testing.T) {
 			switch rapid.IntRange(0, 5).Draw(t, "what") {
 			case 0, 1:
 				asked := now.Add(-time.Duration(rapid.IntRange(-100, 3000).Draw(t, "ask age")) * time.Millisecond)
-				l := Left{c, time.Duration(rapid.IntRange(-10, 2000).Draw(t, "left")) * time.Millisecond, rapid.Bool().Draw(t, "held"), rapid.Bool().Draw(t, "exempt")}
+				l := Left{c, time.Duration(rapid.IntRange(-10, 2000).Draw(t, "left")) * time.Millisecond, rapid.Bool().Draw(t, "held"), rapid.Bool().Draw(t, "exempt"), OverrideNone}
 				g.Answered(now, asked, "n", []Left{l})
 				allowed[c] = max(allowed[c], asked.Add(max(0, l.Left)))
 			case 2:

@@ -7,7 +7,7 @@ import (
 // report emits the agent's word on a cluster whenever it changed. Of an active that may write nothing is said before its guard holds it (A8).
 func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	e := a.led.Find(c.ref)
-	if e == nil || e.Role == events.RoleActive && !e.Exempt() && !c.guarded() && c.server != events.ServerFrozen && !c.server.Stopped() {
+	if e == nil || e.Role == events.RoleActive && !a.exempt(c, e) && !c.guarded() && c.server != events.ServerFrozen && !c.server.Stopped() {
 		return
 	}
 	if a.passive(now, c, e) {
@@ -15,7 +15,7 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	}
 	r := events.Report{
 		Agent: a.self, Cluster: c.ref, Group: e.Group, Nonce: a.nonce, Seen: e.Seen, SeenSeq: e.SeenSeq, Role: e.Role, Primary: e.Primary,
-		Version: e.Version, Results: e.Results, Fenced: e.Fenced, Exempt: e.Exempt(),
+		Version: e.Version, Results: e.Results, Fenced: e.Fenced, Exempt: a.exempt(c, e), Override: c.override.Text,
 	}
 	if e.Role == events.RolePassive {
 		r.Passive = c.said
@@ -38,6 +38,9 @@ func same(r, s *events.Report) bool {
 		r.Exempt == s.Exempt && r.Override == s.Override &&
 		len(r.Results) == len(s.Results) && (len(r.Results) == 0 || &r.Results[0] == &s.Results[0])
 }
+
+// exempt reports whether nothing freezes the cluster when its right is over.
+func (a *Agent) exempt(c *cluster, e *Entry) bool { return e.Exempt() || a.overridden(c) == OverrideOn }
 
 // passive is A11: passive persisted at the epoch seen, the server stopped, no promise out, and after a process start G4 over. While a clean stop is under way it is
 // not said yet: the stop's own answer, which says where the log ends, comes with it.

@@ -379,7 +379,7 @@ func (s *hostStep) startAgent() {
 		ref := h.Servers[i].Ref
 		if h.Guard != nil && h.Guard.Deadline(ref.String()) > now {
 			at := h.Guard.Deadline(ref.String())
-			s.input(func(a *lease.Agent) lease.Effects { return a.GuardHeld(now, ref, at) })
+			s.input(func(a *lease.Agent) lease.Effects { return a.GuardHeld(now, map[events.Ref]events.Instant{ref: at}) })
 		}
 	}
 	s.input(func(a *lease.Agent) lease.Effects { return a.Places(now, lanePlaces) })

@@ -128,11 +128,13 @@ func (h *host) startAgent() {
 	h.agent = lease.New(h.ref, h.w.d, led, h.nonce, refs, h.clock())
 	h.w.trace("%s agent starts (%s)", h.ref, h.nonce)
 	if h.guard != nil {
+		held := map[events.Ref]events.Instant{}
 		for _, s := range h.servers {
 			if dl := h.guard.Deadline(s.ref.String()); dl > h.clock() {
-				h.step(func(now events.Instant) lease.Effects { return h.agent.GuardHeld(now, s.ref, dl) })
+				held[s.ref] = dl
 			}
 		}
+		h.step(func(now events.Instant) lease.Effects { return h.agent.GuardHeld(now, held) })
 	}
 	h.step(func(now events.Instant) lease.Effects { return h.agent.Tick(now) })
 	h.life0(h.readLanes)

@@ -17,7 +17,7 @@ func (f *Fake) act(ctx context.Context, a driver.Action) events.Result {
 	}
 	switch a.Verb {
 	case driver.Start:
-		return f.start()
+		return f.start(ctx, a.Permit)
 	case driver.StartStandby:
 		return f.startStandby(a.Source)
 	case driver.Promote:
@@ -49,13 +49,18 @@ func done(already bool) events.Result {
 	return events.Result{Outcome: events.Done}
 }
 
-func (f *Fake) start() events.Result {
+func (f *Fake) start(ctx context.Context, permit func(context.Context) error) events.Result {
 	already := f.server == events.ServerWritable
 	if f.broken {
 		return refused("a restore was interrupted: its data is no server's")
 	}
 	if !already && !f.writer {
 		return refused("its log was last written by somebody else (timeline %d)", f.timeline)
+	}
+	if !already && permit != nil {
+		if err := permit(ctx); err != nil {
+			return events.Result{Outcome: events.Retry, Why: err.Error()}
+		}
 	}
 	f.server, f.writer, f.signal, f.source, f.cut = events.ServerWritable, true, true, "", false
 	r := done(already)

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -60,6 +61,8 @@ func (s *suite) killed() {
 	s.untilServer(s.active, events.ServerRecovery)
 	s.noWrite(s.active)
 
+	s.do(s.active, driver.Action{Verb: driver.Start, Permit: func(context.Context) error { return errors.New("its right is over by now") }}, events.Retry)
+	s.noWrite(s.active)
 	s.twice(s.active, driver.Action{Verb: driver.Start})
 	s.write(s.active)
 	after := s.untilServer(s.active, events.ServerWritable)

@@ -122,7 +122,7 @@ func (d *Driver) do(ctx context.Context, a driver.Action) events.Result {
 	}
 	switch a.Verb {
 	case driver.Start:
-		return d.start(ctx)
+		return d.start(ctx, a.Permit)
 	case driver.StartStandby:
 		return d.startStandby(ctx, a.Source)
 	case driver.Promote:

@@ -12,7 +12,7 @@ import (
 )
 
 // start is the gate, the only way to come up writable (I8): the signal file is away just while the server starts.
-func (d *Driver) start(ctx context.Context) events.Result {
+func (d *Driver) start(ctx context.Context, permit func(context.Context) error) events.Result {
 	h := d.rested(ctx)
 	already := h.Server == events.ServerWritable
 	if !already {
@@ -28,7 +28,7 @@ func (d *Driver) start(ctx context.Context) events.Result {
 		if r := must(h, events.ServerDown); r != nil {
 			return *r
 		}
-		if r := d.open(ctx); r != nil {
+		if r := d.open(ctx, permit); r != nil {
 			return *r
 		}
 		h = d.now(ctx)
@@ -70,11 +70,14 @@ func (d *Driver) notOurs(ctx context.Context) string {
 	return ""
 }
 
-// open removes the signal files, starts the server and waits until it is writable. If it does not come to that, the signal is put back.
-func (d *Driver) open(ctx context.Context) *events.Result {
+// open asks once more whether it may, removes the signal files, starts the server and waits until it is writable. If it does not come to that, the signal is put back.
+func (d *Driver) open(ctx context.Context, permit func(context.Context) error) *events.Result {
 	err := errors.Join(d.render(), d.dropAlterSystem(append(neutralSettings, upstreamSettings...)))
 	if err == nil {
 		_, err = d.setUpstream(upstream{})
+	}
+	if err == nil && permit != nil {
+		err = permit(ctx)
 	}
 	for _, name := range []string{signalFile, "recovery.signal"} {
 		if err == nil {
