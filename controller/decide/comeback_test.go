@@ -96,6 +96,24 @@ func swapped(t *testing.T) *Facts {
 	return f
 }
 
+// TestNewLeaderWaitsBeforeItGivesUpASwap: a leader that just began has heard nobody, and knows nothing of absence.
+func TestNewLeaderWaitsBeforeItGivesUpASwap(t *testing.T) {
+	t.Parallel()
+	f := whole(t)
+	f.Ask = ask(events.AskSwitchover)
+	f.Ask.To = refB.String()
+	f.Record, f.Ask = wantRule(t, f, "swap.asked").Record, nil
+	f.Members[0].Report.Results = []events.Result{{Step: events.StepID("g", 4, "prepare"), Outcome: events.Done}}
+	f.Members[1].Known, f.OpAge = false, 0
+	wantRule(t, f, "wait.checkpoint")
+	f.OpAge = f.D.Confirm + f.D.Silent()
+	if o := wantRule(t, f, "swap.not-ready"); o.Record.Op.Ended != "aborted" {
+		t.Fatalf("record %+v: want it given up", o.Record)
+	}
+	f.Members[1].Known = true
+	wantRule(t, f, "swap.intent")
+}
+
 func TestPlannedMoveNeverRevokes(t *testing.T) {
 	t.Parallel()
 	f := swapped(t)

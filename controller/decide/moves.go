@@ -137,12 +137,12 @@ var moves = [...]row{
 	{"failover.asked", "active", "failover", func(f *Facts) bool { return f.Ask != nil }, failover, "{actor} asked to fail over {group} to {target}: {reason}"},
 
 	// A planned swap before its intent: the active goes on serving, so that giving up costs nothing.
-	{"swap.not-ready", "active", "a gate is not passed any more", func(f *Facts) bool { return preparing(f.Record) && f.notReady(f.Record.Op.To) != "" },
+	{"swap.not-ready", "active", "a gate is not passed any more", func(f *Facts) bool { return preparing(f.Record) && f.watched() && f.notReady(f.Record.Op.To) != "" },
 		func(f *Facts, o *Outcome) {
 			o.Why = "given up before anything was stopped: " + f.notReady(f.Record.Op.To)
 			abort(f, o)
 		}, ""},
-	{"swap.intent", "active", "the checkpoint is written", func(f *Facts) bool { return preparing(f.Record) && f.prepared() }, swapIntent,
+	{"swap.intent", "active", "the checkpoint is written", func(f *Facts) bool { return preparing(f.Record) && f.prepared() && f.notReady(f.Record.Op.To) == "" }, swapIntent,
 		"every gate is passed: {from} is stopped cleanly, then {target} is promoted"},
 	{"swap.no-checkpoint", "active", "the checkpoint does not come", func(f *Facts) bool { return preparing(f.Record) && f.prepareFailed() != "" },
 		func(f *Facts, o *Outcome) {

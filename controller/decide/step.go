@@ -184,6 +184,7 @@ func (f *Facts) wakes(o *Outcome) {
 	if f.Record.Running() {
 		wake(int64(f.OpAge), int64(f.D.Promote))
 		wake(int64(f.OpAge), int64(f.D.Prepare))
+		wake(int64(f.OpAge), int64(f.D.Confirm+f.D.Silent()))
 		wake(int64(f.GapAge), int64(f.gapLimit()))
 	}
 	if f.Record.Restart != nil || f.Record.Next != nil || f.Record.Drill.Running() || f.quiet() {

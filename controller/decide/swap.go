@@ -125,6 +125,10 @@ func swapIntent(f *Facts, o *Outcome) {
 	f.intent(o, &op)
 }
 
+// watched: this leader has had the running operation before it for as long as anybody alive needs to be heard. A new one knows nobody at first; what it does not know is no
+// reason to give up what an earlier one began.
+func (f *Facts) watched() bool { return f.OpAge >= f.D.Confirm+f.D.Silent() }
+
 func (f *Facts) prepared() bool {
 	r, ok := f.result(f.active(), stepPrepare)
 	return ok && r.Outcome.OK()
