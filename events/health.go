@@ -49,6 +49,7 @@ type ClusterHealth struct {
 	Empty     bool          `json:"empty,omitempty"`    // down, and there is no data in its place yet
 	Hinders   []string      `json:"hinders,omitempty"`  // why a planned move should not begin now: a base backup runs, replay is paused …
 	Work      *Work         `json:"work,omitempty"`     // a restore under way
+	Alarm     string        `json:"alarm,omitempty"`    // needs a person, although it may serve: no space left
 	Error     string        `json:"error,omitempty"`
 }
 

@@ -272,7 +272,7 @@ func (f *Fleet) silence(now events.Instant, a *agent, d time.Duration) gate.Sile
 	return s
 }
 
-// trouble says what is wrong with a cluster whose agent beats: it is down, or it is a passive to which nothing comes, or that is further behind than its
+// trouble says what is wrong with a cluster whose agent beats: it is down, its disk is full, or it is a passive to which nothing comes, or that is further behind than its
 // group may lose. "" if nothing is.
 func (f *Fleet) trouble(now events.Instant, ref events.Ref) string {
 	c := f.clusters.get(ref)
@@ -284,6 +284,8 @@ func (f *Fleet) trouble(now events.Instant, ref events.Ref) string {
 	switch {
 	case c.health.Down >= f.d.Silent():
 		return "is down"
+	case c.health.Alarm != "":
+		return c.health.Alarm
 	case m == nil || !m.Candidate() || m.Quiet != nil || g.record.Running() || g.record.Restart != nil:
 		return ""
 	}

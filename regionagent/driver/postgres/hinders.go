@@ -21,6 +21,9 @@ func (d *Driver) hinders(f facts) (why []string) {
 		if f.paused {
 			why = append(why, hinderPaused)
 		}
+		if s := d.space(); s != "" {
+			why = append(why, s)
+		}
 		return why
 	}
 	if f.backups > 0 {

@@ -81,7 +81,7 @@ func limited(ctx context.Context, limit time.Duration) (context.Context, context
 
 // look says what is true, over one of the links. Every answer is of this moment: nothing is remembered but for the lag's samples.
 func (d *Driver) look(ctx context.Context, l *link, canary bool) events.ClusterHealth {
-	h := events.ClusterHealth{Cluster: d.cfg.Cluster, Kind: events.KindPostgres, Server: events.ServerUnknown, Address: d.address(ctx)}
+	h := events.ClusterHealth{Cluster: d.cfg.Cluster, Kind: events.KindPostgres, Server: events.ServerUnknown, Address: d.address(ctx), Alarm: d.space()}
 	if l == d.watch {
 		h.Work = d.progress.work()
 	}
