@@ -12,7 +12,7 @@ import (
 )
 
 // loopEvery is how often a crash loop kills.
-const loopEvery = 700 * time.Millisecond
+const loopEvery = 1500 * time.Millisecond
 
 // undo ends an act; nil = there is nothing to end.
 type undo func() error

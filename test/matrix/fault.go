@@ -4,15 +4,16 @@ import "time"
 
 // Fault is one row of the matrix: what happens, for how long, and what is expected of every group.
 type Fault struct {
-	Name string
-	Do   []Act         // at once, in this order; undone in the opposite one
-	Hold time.Duration // how long it lasts; 0 = until what is expected has happened
-	Then []Act         // once every group that is to move has moved, before the rest is undone
-	Move *Move         // every group is being moved when it strikes; nil = nobody asked for anything
-	At   Step          // of that move; the zero one = before it
-	Need Need          // of the stage
-	Want Want          // of every plane
-	Plan *Want         // of a group whose switchover has just begun; nil = it may go either way, within planLimit
+	Name  string
+	Do    []Act         // at once, in this order; undone in the opposite one
+	Hold  time.Duration // how long it lasts; 0 = until what is expected has happened
+	Early bool          // it strikes before anybody asks for the move of a plane that is being moved
+	Then  []Act         // once every group that is to move has moved, before the rest is undone
+	Move  *Move         // every group is being moved when it strikes; nil = nobody asked for anything
+	At    Step          // of that move; the zero one = before it
+	Need  Need          // of the stage
+	Want  Want          // of every plane
+	Plan  *Want         // of a group whose switchover has just begun; nil = it may go either way, within planLimit
 
 	Paused bool // the whole host stands still and goes on: the design lets its sessions answer late in async, and wants every such write reported
 	Terms  int  // more changes of leader than this break a limit; 0 = any number
@@ -24,6 +25,7 @@ type Want struct {
 	End   End
 	Pause time.Duration // longest time without an acknowledged write by anybody; 0 = Hold and thawLimit
 	Hold  string        // the verb a person has to ask before it is whole again; empty = everything is automatic
+	Heard string        // what some event must say; empty = nothing in particular
 }
 
 // End is where a group is active in the end.

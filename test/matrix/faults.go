@@ -36,11 +36,10 @@ func need(f Fault) int {
 }
 
 var (
-	stays    = Want{End: Stayed, Pause: hiccup}
-	thaws    = Want{End: Stayed}
-	moves    = Want{End: Moved, Pause: moveLimit}
-	movesOff = Want{End: Moved, Pause: downLimit}
-	either   = Want{End: Either, Pause: moveLimit}
+	stays  = Want{End: Stayed, Pause: hiccup}
+	thaws  = Want{End: Stayed}
+	moves  = Want{End: Moved, Pause: moveLimit}
+	either = Want{End: Either, Pause: moveLimit}
 )
 
 // single are the faults that stand for themselves.
@@ -57,11 +56,11 @@ var single = []Fault{
 	{Name: "agent crash loop", Do: []Act{{Verb: Loop, Where: Home, What: stage.Agent}}, Hold: 10 * time.Second, Want: Want{End: Either, Pause: moveLimit}},
 	{Name: "guard crash loop", Do: []Act{{Verb: Loop, Where: Home, What: stage.Guard}}, Hold: 10 * time.Second, Want: Want{End: Either, Pause: moveLimit}},
 	{Name: "postmaster stuck", Do: []Act{{Verb: HaltMasters, Where: Home}}, Hold: 15 * time.Second, Want: Want{End: Either, Pause: downLimit}},
-	{Name: "slow archive_command", Do: []Act{{Verb: SlowArchive, Where: Home}}, Hold: 10 * time.Second, Want: stays},
-	{Name: "frozen WAL receiver", Do: []Act{{Verb: HaltWAL, Where: Away}}, Hold: 8 * time.Second, Want: stays},
+	{Name: "slow archive_command", Do: []Act{{Verb: SlowArchive, Where: Home}}, Hold: 10 * time.Second, Early: true, Want: stays},
+	{Name: "frozen WAL receiver", Do: []Act{{Verb: HaltWAL, Where: Away}}, Hold: 8 * time.Second, Early: true, Want: stays},
 	{Name: "leader paused", Do: []Act{{Verb: Pause, Where: Leader, What: stage.Controller}}, Hold: 5 * time.Second, Want: stays, Terms: 1},
-	{Name: "disk full: home", Do: []Act{{Verb: FillDisks, Where: Home}}, Hold: 20 * time.Second, Need: Need{Disks: true}, Want: movesOff, Short: true},
-	{Name: "disk full: away", Do: []Act{{Verb: FillDisks, Where: Away}}, Hold: 10 * time.Second, Need: Need{Disks: true}, Want: stays},
+	{Name: "disk full: home", Do: []Act{{Verb: FillDisks, Where: Home}}, Hold: 15 * time.Second, Need: Need{Disks: true}, Want: Want{End: Stayed, Heard: "no space left"}, Short: true},
+	{Name: "disk full: away", Do: []Act{{Verb: FillDisks, Where: Away}}, Hold: 10 * time.Second, Need: Need{Disks: true}, Want: Want{End: Stayed, Pause: hiccup, Heard: "no space left"}},
 }
 
 // partitions cut every pair of regions, both ways and each way alone, and every region off from everybody.

@@ -2,6 +2,8 @@ package matrix
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -89,7 +91,7 @@ func (s *scene) judge() (all []Result, err error) {
 		probed := e.overlap(heard(s.probes.Log()[s.act.probed:], g.Name, s.act.began), home)
 		r := Result{
 			Fault: s.act.Name, Plane: p.Name, End: Stayed, Told: e.told, Person: e.person, Bad: e.bad, Terms: s.terms(),
-			Dual: events.Duration(dual.long), Late: dual.late, Probed: events.Duration(probed.long),
+			Dual: events.Duration(dual.long), Late: dual.late, LateTCP: dual.tcp, Probed: events.Duration(probed.long),
 			Pause: events.Duration(pause(writes, s.act.fault, e.whole)), RTO: events.Duration(elsewhere(writes, g.Primary(), s.act.fault)),
 			Rejoin: events.Duration(max(0, e.whole.Sub(s.act.mended))),
 			Again:  max(0, e.asked-1),
@@ -137,6 +139,12 @@ func (s *scene) limits(r *Result, p *Plane, e *end, log []stage.Write) {
 	f, w := &s.act.Fault, s.act.want(p)
 	if r.Dual > 0 && !(f.Paused && r.Told == "yes") {
 		r.bad("two servers acknowledged writes at once for %v", r.Dual)
+	}
+	if p.Kernel && r.LateTCP > 0 {
+		r.bad("%d answers left over TCP after another server took a write", r.LateTCP)
+	}
+	if w.Heard != "" && !slices.ContainsFunc(s.events(), func(x stage.Event) bool { return strings.Contains(x.Notice.Why, w.Heard) }) {
+		r.bad("no event said %q", w.Heard)
 	}
 	if r.Probed > 0 && !f.Paused {
 		r.bad("two servers said that they were writable at once for %v", r.Probed)

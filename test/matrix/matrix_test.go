@@ -22,7 +22,8 @@ func TestShort(t *testing.T) {
 	if err := build.Run(); err != nil {
 		t.Fatal(err)
 	}
-	r := Run(t.Context(), Options{Binary: binary, Faults: Short(), Say: func(line string) { t.Log(line) }})
+	faults, cells := Short()
+	r := Run(t.Context(), Options{Binary: binary, Faults: faults, Only: cells, Say: func(line string) { t.Log(line) }})
 	t.Log(r.Closing())
 	if len(r.Results) == 0 {
 		t.Error("nothing was played")

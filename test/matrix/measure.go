@@ -3,6 +3,7 @@ package matrix
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -13,13 +14,14 @@ import (
 type answer struct {
 	server     events.Ref
 	sent, came stage.Instant
+	tcp        bool
 }
 
 // acks are the acknowledged writes of a group that were sent since an instant, by send time.
 func acks(log []stage.Write, group string, since stage.Instant) (all []answer) {
 	for _, x := range log {
 		if x.Group == group && x.Acked != 0 && x.Sent >= since {
-			all = append(all, answer{x.Server, x.Sent, x.Acked})
+			all = append(all, answer{x.Server, x.Sent, x.Acked, x.Writer == stage.OutsideWriter || strings.HasSuffix(x.Writer, stage.OverTCP)})
 		}
 	}
 	return inOrder(all)
@@ -29,7 +31,7 @@ func acks(log []stage.Write, group string, since stage.Instant) (all []answer) {
 func heard(log []stage.Probe, group string, since stage.Instant) (all []answer) {
 	for _, x := range log {
 		if x.Group == group && x.Sent >= since {
-			all = append(all, answer{x.Server, x.Sent, x.Answered})
+			all = append(all, answer{x.Server, x.Sent, x.Answered, false})
 		}
 	}
 	return inOrder(all)
@@ -44,6 +46,7 @@ func inOrder(all []answer) []answer {
 type twice struct {
 	long time.Duration // from when the first answer of a new one was asked for to the last answer of another one
 	late int           // answers of others after that
+	tcp  int           // and of these, over TCP
 }
 
 // overlap finds two servers that answered at once. Every promotion may bring a new one; a change of server beyond them is one that should have been silent. The order of all
@@ -62,22 +65,27 @@ func overlap(all []answer, promotions int) (o twice) {
 			reigns, since = x.server, x.sent
 			for _, y := range before {
 				if y.server != reigns && y.came > since {
-					o.add(y.came.Sub(since))
+					o.add(y, since)
 				}
 			}
 			before = nil
 		default:
-			o.add(x.came.Sub(since))
+			o.add(x, since)
 		}
 		before = append(before, x)
 	}
 	return o
 }
 
-func (o *twice) add(d time.Duration) { o.long, o.late = max(o.long, d), o.late+1 }
+func (o *twice) add(x answer, since stage.Instant) {
+	o.long, o.late = max(o.long, x.came.Sub(since)), o.late+1
+	if x.tcp {
+		o.tcp++
+	}
+}
 
 // both is what two stretches of time come to.
-func (o twice) both(p twice) twice { return twice{max(o.long, p.long), o.late + p.late} }
+func (o twice) both(p twice) twice { return twice{max(o.long, p.long), o.late + p.late, o.tcp + p.tcp} }
 
 // pause is the longest time without an answer within two instants.
 func pause(all []answer, from, to stage.Instant) (longest time.Duration) {

@@ -16,7 +16,7 @@ var (
 // of makes answers of a server, one per pair of milliseconds.
 func of(who events.Ref, ms ...int) (all []answer) {
 	for i := 0; i+1 < len(ms); i += 2 {
-		all = append(all, answer{who, at(ms[i]), at(ms[i+1])})
+		all = append(all, answer{who, at(ms[i]), at(ms[i+1]), true})
 	}
 	return all
 }
@@ -42,7 +42,7 @@ func TestOverlap(t *testing.T) {
 		for _, x := range c.all {
 			all = append(all, x...)
 		}
-		if got := overlap(inOrder(all), c.promotions); got != (twice{time.Duration(c.want) * time.Millisecond, c.late}) {
+		if got := overlap(inOrder(all), c.promotions); got != (twice{time.Duration(c.want) * time.Millisecond, c.late, c.late}) {
 			t.Errorf("%s: %v, want %d ms, %d late", c.name, got, c.want, c.late)
 		}
 	}

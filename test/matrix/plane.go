@@ -18,6 +18,7 @@ type Plane struct {
 var Planes = []Plane{
 	{"async", "an asynchronous pair that nobody touches", stage.Group{Name: "orders", Home: Home}, false, false},
 	{"planned", "an asynchronous pair of which a switchover has just begun", stage.Group{Name: "billing", Home: Home}, true, false},
+	{"kernel", "an asynchronous pair on hosts with the kernel lease", stage.Group{Name: "search", Home: Home}, false, true},
 }
 
 // The places of the stage, as the faults name them.
@@ -31,14 +32,14 @@ const (
 // Places are the regions.
 var Places = []string{Home, Away, Witness}
 
-// Writer is one of the three that write to every group all the time.
+// Writer is one of those that write to every group all the time.
 type Writer struct {
 	Name string // as the stage's log names it
 	At   string // it writes to the server of this region only; empty = it looks for the active
 }
 
 // Writers are all of them. The run fails if one of them was not heard where it must be.
-var Writers = []Writer{{Home, Home}, {Away, Away}, {stage.OutsideWriter, ""}}
+var Writers = []Writer{{Home, Home}, {Home + stage.OverTCP, Home}, {Away, Away}, {Away + stage.OverTCP, Away}, {stage.OutsideWriter, ""}}
 
 // planesOn are the planes that live on a stage.
 func planesOn(n Need) (all []*Plane) {

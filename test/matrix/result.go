@@ -19,6 +19,7 @@ type Result struct {
 	Ended   string          `json:"ended,omitempty"` // and how it ended
 	Dual    events.Duration `json:"dual"`            // how long two servers acknowledged writes
 	Late    int             `json:"late"`            // answers of the one that should have been silent
+	LateTCP int             `json:"late_tcp"`        // of these, over TCP
 	Probed  events.Duration `json:"probed"`          // how long two servers said that they were writable
 	Outside int             `json:"lost_outside"`    // acknowledged writes that are gone: of the writer outside
 	Inside  int             `json:"lost_inside"`     // of those beside the servers
@@ -48,7 +49,7 @@ var columns = []struct {
 	{"plane", -8, func(r *Result) string { return r.Plane }},
 	{"end", -6, func(r *Result) string { return string(r.End) }},
 	{"dual ms", 8, func(r *Result) string { return fmt.Sprint(r.Dual.D().Milliseconds()) }},
-	{"late", 4, func(r *Result) string { return fmt.Sprint(r.Late) }},
+	{"late/TCP", 8, func(r *Result) string { return fmt.Sprintf("%d/%d", r.Late, r.LateTCP) }},
 	{"probed", 6, func(r *Result) string { return fmt.Sprint(r.Probed.D().Milliseconds()) }},
 	{"lost out/in", 11, func(r *Result) string { return fmt.Sprintf("%d/%d", r.Outside, r.Inside) }},
 	{"cut", 4, func(r *Result) string { return fmt.Sprint(r.After) }},

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/switchback-dr/switchback/pkg/config"
+	"github.com/switchback-dr/switchback/regionagent/kernel"
 	"github.com/switchback-dr/switchback/test/stage"
 )
 
@@ -24,6 +26,9 @@ const settings = "archive_mode = on\narchive_command = '/bin/true'\n"
 
 // perStage is how many faults are played on one stage: the logs of the writers are read again and again.
 const perStage = 25
+
+// errNoKernel says that this machine can have no kernel lease.
+var errNoKernel = errors.New("no kernel lease here")
 
 // runner plays on a stage until that is of no use any more.
 type runner struct {
@@ -58,7 +63,7 @@ func (r *runner) play(ctx context.Context, p Play) {
 	}
 	if r.scene == nil {
 		if err := r.raise(ctx, p.Need); err != nil {
-			if errors.Is(err, stage.ErrNoDisks) {
+			if errors.Is(err, stage.ErrNoDisks) || errors.Is(err, errNoKernel) {
 				r.skip(p, err.Error())
 				return
 			}
@@ -101,11 +106,18 @@ func (r *runner) raise(ctx context.Context, n Need) (err error) {
 		return err
 	}
 	s := &scene{ctx: ctx, planes: planesOn(n), say: func(format string, args ...any) { r.Say(fmt.Sprintf(format, args...)) }}
+	lease := config.KernelOff
+	if n.Kernel {
+		if h := kernel.Check(); !h.Can() {
+			return fmt.Errorf("%w: %v", errNoKernel, h.Why())
+		}
+		lease = config.KernelRequire
+	}
 	var groups []stage.Group
 	for _, p := range s.planes {
 		groups = append(groups, p.Group)
 	}
-	s.Stage, err = stage.Build(ctx, stage.Options{Binary: r.Binary, Groups: groups, Keep: r.keep, Settings: settings, Disks: n.Disks})
+	s.Stage, err = stage.Build(ctx, stage.Options{Binary: r.Binary, Groups: groups, Keep: r.keep, Settings: settings, Disks: n.Disks, Local: true, Kernel: lease})
 	if err != nil {
 		return err
 	}

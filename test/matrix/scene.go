@@ -188,6 +188,12 @@ func (s *scene) strike() error {
 			asks <- s.Bus().Insist(s.ctx, planLimit, verb, g.Name, id, "", func(why string) { s.say("  %s: %s refused, asked anew: %s", g.Name, verb, why) })
 		}()
 	}
+	if s.act.Early {
+		s.act.fault = stage.Clock()
+		if err := s.do(s.act.Do); err != nil {
+			return err
+		}
+	}
 	at, m := s.act.At, s.act.Move
 	lead := s.Groups()[0]
 	switch {
@@ -207,7 +213,7 @@ func (s *scene) strike() error {
 				ask(events.AskSwitchover, lead)
 			}
 		}
-		if n == 0 {
+		if n == 0 || s.act.Early { // it may be refused, or given up: that is what is looked at
 			at = Step{}
 		}
 	}
@@ -221,6 +227,9 @@ func (s *scene) strike() error {
 	var err error
 	if at.Row != "" {
 		err = s.waitStep(lead, at)
+	}
+	if s.act.Early {
+		return err
 	}
 	s.act.fault = stage.Clock()
 	if err == nil {

@@ -25,6 +25,7 @@ type Options struct {
 	Kernel string        // fence.kernel of every agent: auto, off or require; empty = the default
 	Keep   string        // directory to copy the logs to when it is closed; empty = they go with the stage
 	Every  time.Duration // how often each writer writes; 0 = Every
+	Local  bool          // a writer beside each server over TCP, too
 	Disks  bool          // every server has a small file system of its own, which can be filled; ErrNoDisks where the machine allows none
 
 	Settings string // more lines for every server's postgresql.conf

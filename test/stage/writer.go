@@ -84,6 +84,9 @@ func (s *Stage) StartWriters() (*Writers, error) {
 			v := s.Server(ref)
 			all = append(all, v)
 			w.work.Go(func() { w.write(ctx, &inside{v}, g.Name, ref.Region) })
+			if s.options.Local {
+				w.work.Go(func() { w.write(ctx, &local{inside{v}}, g.Name, ref.Region+OverTCP) })
+			}
 		}
 		w.work.Go(func() { w.write(ctx, &outside{s.net, all}, g.Name, OutsideWriter) })
 	}
@@ -200,6 +203,23 @@ func (i *inside) limit() time.Duration { return 0 }
 func (i *inside) connect(ctx context.Context) (*pgconn.PgConn, events.Ref, error) {
 	c, err := pgconn.Connect(ctx, i.server.dsn())
 	return c, i.server.Ref, err
+}
+
+// OverTCP ends the name of a writer beside a server that does not use its local socket.
+const OverTCP = "/tcp"
+
+// local is inside, over TCP.
+type local struct{ inside }
+
+func (l *local) connect(ctx context.Context) (*pgconn.PgConn, events.Ref, error) {
+	v := l.server
+	cfg, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s dbname=postgres sslmode=disable connect_timeout=2", v.net.address(v.Ref.Region), v.Port, v.owner.name))
+	if err != nil {
+		return nil, v.Ref, err
+	}
+	cfg.DialFunc = v.net.dial(v.Ref.Region)
+	c, err := pgconn.ConnectConfig(ctx, cfg)
+	return c, v.Ref, err
 }
 
 // outside is an application that knows all servers and asks each whether it is writable.

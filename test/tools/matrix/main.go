@@ -37,7 +37,7 @@ func main() {
 func run(binary, cells, file string, short, list bool) (ok bool, err error) {
 	o := matrix.Options{Faults: matrix.Faults(), Say: func(line string) { fmt.Println(line) }}
 	if short {
-		o.Faults = matrix.Short()
+		o.Faults, o.Only = matrix.Short()
 	}
 	if cells != "" {
 		if o.Only, err = regexp.Compile(cells); err != nil {
