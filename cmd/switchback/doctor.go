@@ -55,9 +55,13 @@ func (d *diagnosis) found(result, what, format string, args ...any) {
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "doctor", Short: "Check the hub, the streams, the controllers and the durations; says what it can't check", Args: cobra.NoArgs,
+	host := false
+	c := &cobra.Command{
+		Use: "doctor", Short: "Check the hub, the streams, the controllers and the durations, or this host; says what it can't check", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if host {
+				return a.doctorHost()
+			}
 			o, err := a.hubOptions()
 			if err != nil {
 				return err
@@ -80,6 +84,8 @@ func (a *app) doctorCommand() *cobra.Command {
 			return d.verdict()
 		},
 	}
+	c.Flags().BoolVar(&host, "host", false, "look at this host instead: whether the kernel lease can run here, and why not (as root)")
+	return c
 }
 
 func (d *diagnosis) verdict() error {
@@ -239,6 +245,10 @@ func (p *page) diagnosis(d *diagnosis) {
 		rows = append(rows, []string{r.Symbol, r.Value.String(), r.Min.String() + " to " + r.Max.String(), r.Meaning})
 	}
 	p.table([]string{"DURATION", ">" + strings.ToUpper(d.Profile), "BOUNDS", "MEANING"}, rows)
+	p.findings(d)
+}
+
+func (p *page) findings(d *diagnosis) {
 	count := map[string]int{}
 	for _, f := range d.Findings {
 		count[f.Result]++

@@ -260,7 +260,8 @@ func mount() (string, error) {
 
 // home is the cgroup of a server without a unit. The directory's name tells people whose it is, the sum of the whole path keeps two servers of a host apart.
 func home(root, data string) string {
-	sum := sha256.Sum256([]byte(filepath.Clean(data)))
+	data = filepath.Clean(data)
+	sum := sha256.Sum256([]byte(data))
 	name := filepath.Base(filepath.Dir(data))
 	return filepath.Join(root, "switchback", strings.Trim(name, "/.")+"-"+hex.EncodeToString(sum[:6]))
 }

@@ -180,3 +180,10 @@ func TestPausedHostAnswersNothing(t *testing.T) {
 		})
 	}
 }
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

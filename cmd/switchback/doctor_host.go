@@ -1,0 +1,40 @@
+package main
+
+import (
+	"github.com/switchback-dr/switchback/regionagent/kernel"
+)
+
+// hostUnchecked is what a look at a host does not tell.
+var hostUnchecked = []string{
+	"how fast this host freezes its clusters (S): its agent measures it when it starts",
+	"whether each server was started in the cgroup that is watched: the agent's metric switchback_kernel_lease_in_force says",
+}
+
+// doctorHost looks at this host instead of the hub.
+func (a *app) doctorHost() error {
+	d := &diagnosis{Durations: []duration{}, Unchecked: hostUnchecked}
+	d.kernelLease(kernel.Check())
+	if err := a.showValue(d, func(p *page) { p.findings(d) }); err != nil {
+		return err
+	}
+	return d.verdict()
+}
+
+// kernelLease says whether the kernel lease can run here and, if not, why. A host without is warned of, not failed: fence.kernel auto goes on without.
+func (d *diagnosis) kernelLease(h kernel.Host) {
+	for _, r := range h {
+		word := "ok"
+		if !r.OK {
+			word = "warn"
+		}
+		d.found(word, "kernel lease, "+r.What, "%s", r.Text)
+	}
+	switch {
+	case h.Whole():
+		d.found("ok", "kernel lease", "can run here: set fence: {kernel: auto} in agent.yaml to use it")
+	case h.Can():
+		d.found("warn", "kernel lease", "can run here, with the limit named above; fence: {kernel: require} takes no lease on this host")
+	default:
+		d.found("warn", "kernel lease", "can't run here: a host that is paused whole may answer for an instant when it goes on (%s)", h.Why())
+	}
+}
