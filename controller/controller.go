@@ -38,11 +38,9 @@ type Controller struct {
 	lanes   events.LaneSet
 	core    *leader.Core
 	began   time.Time
+	polled  events.Instant // when the record was read last, or looked for
 	log     *slog.Logger
 }
-
-// setUp bounds how long the hub may take until the streams are there.
-const setUp = 2 * time.Minute
 
 // Run runs a controller until ctx ends: with a hub server inside it if the configuration says so.
 func Run(ctx context.Context, cfg *config.Controller, log *slog.Logger) error {
@@ -117,7 +115,7 @@ func connect(ctx context.Context, cfg *config.Controller, d events.Durations, sc
 		if regions[n] == "" {
 			regions[n] = opts.Servers[n%len(opts.Servers)].Region
 		}
-		c.lanes.Lanes[n] = events.LanePlace{Generation: 1, Region: regions[n]}
+		c.lanes.Lanes[n] = events.LanePlace{Generation: firstGeneration(c.began), Region: regions[n]}
 	}
 	short, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
@@ -136,48 +134,6 @@ func (c *Controller) healthy(context.Context) error {
 		}
 	}
 	return errors.New("no hub server is reachable")
-}
-
-// setUp makes sure the streams exist. A record that is missing although agents report a history is never made anew (4-bus).
-func (c *Controller) setUp(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, setUp)
-	defer cancel()
-	replicas := min(3, len(c.bus.Regions()))
-	var reports []events.Stream
-	var others []events.Stream
-	for _, s := range events.Streams() {
-		if s.Name == events.StreamReport {
-			reports = append(reports, s)
-		} else {
-			others = append(others, s)
-		}
-	}
-	if err := c.bus.Ensure(ctx, reports, replicas, false); err != nil {
-		return fmt.Errorf("set up the bus: %w", err)
-	}
-	var known []bus.Message
-	if err := c.until(ctx, "read the reports", func() (err error) {
-		known, err = c.bus.All(ctx, events.StreamReport, events.Prefix+"report.>")
-		return err
-	}); err != nil {
-		return err
-	}
-	if err := c.bus.Ensure(ctx, others, replicas, len(known) > 0); err != nil {
-		return fmt.Errorf("set up the bus: %w", err)
-	}
-	var recorded *bus.Message
-	if err := c.until(ctx, "read the acceptors", func() (err error) {
-		recorded, err = c.bus.Last(ctx, events.StreamState, events.SubjectLanes)
-		return err
-	}); err != nil || recorded != nil {
-		return err // once recorded, a missing acceptor is the leader's to rebuild
-	}
-	for n, p := range c.lanes.Lanes {
-		if err := c.until(ctx, "set up an acceptor", func() error { return c.makeLane(ctx, n, p) }); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // until tries something of the set-up again until it works or ctx ends: while the hub comes up, much is not there yet.

@@ -47,14 +47,16 @@ func (c *Controller) elect(ctx context.Context) {
 	}
 }
 
-func (c *Controller) poll(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, c.d.TTL/2)
+func (c *Controller) poll(parent context.Context) {
+	ctx, cancel := context.WithTimeout(parent, c.d.TTL/2)
 	defer cancel()
 	epoch, lease, holder, err := c.journal.Poll(ctx)
 	if err != nil {
 		c.core.PollFailed(c.boot())
+		c.lookForRecord(parent)
 		return
 	}
+	c.polled = c.boot()
 	if holder == c.name {
 		holder = ""
 	}
@@ -123,6 +125,11 @@ func (c *Controller) lead(ctx context.Context, n events.Seq) error {
 		return err
 	}
 	if snap.LanesSeq == 0 {
+		for lane, p := range c.lanes.Lanes {
+			if err := c.until(short, "set up an acceptor", func() error { return c.makeLane(short, lane, p) }); err != nil {
+				return err
+			}
+		}
 		zero := events.Seq(0)
 		seq, err := c.journal.Store(short, n, []fleet.Write{{Subject: events.SubjectLanes, Payload: c.lanes, Last: &zero}})
 		if err != nil {

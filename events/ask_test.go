@@ -62,6 +62,9 @@ func TestEveryVerbIsTaken(t *testing.T) {
 		case v.about&aboutGroup == 0:
 			body = `{"cluster":"eu/orders-a"}`
 		}
+		if v.about&aboutAgent != 0 {
+			body = `{"agent":"eu/db-1","reason":"its disk was changed"}`
+		}
 		if _, err := DecodeAsk("ann", v.verb, []byte(body)); err != nil {
 			t.Errorf("%s: %v", v.verb, err)
 		}

@@ -26,7 +26,8 @@ type Set struct {
 	Candidates []Candidate `json:"candidates"`
 	Mode       Mode        `json:"mode"`
 	Isolation  Isolation   `json:"isolation,omitempty"`
-	Peers      []string    `json:"peers,omitempty"` // names of the group's other clusters, which may follow this one
+	Peers      []string    `json:"peers,omitempty"`  // names of the group's other clusters, which may follow this one
+	Config     uint64      `json:"config,omitempty"` // revision of the group's configuration Mode and Isolation are of
 	Step       *Step       `json:"step,omitempty"`
 	Term       Seq         `json:"term"` // the leader's, for the audit; safety never depends on it
 }
@@ -46,6 +47,7 @@ const (
 	VerbRestore    Verb = "restore"    // make it a follower of Source whatever state it is in: count what only it has, then follow, rewind or copy
 	VerbRestart    Verb = "restart"    // stop it cleanly and start it again in its role
 	VerbRelease    Verb = "release"    // take our mark, gate and slots out of it and leave it running
+	VerbFence      Verb = "fence"      // run the external fence of this agent against Victim, another cluster; an answer of done is a fence proof (C3c)
 )
 
 // Step is the work that rides on a SET. Only (epoch, role) matters to safety; an answer is found by the step's id.
@@ -56,6 +58,15 @@ type Step struct {
 	Until    LSN           `json:"until,omitempty"`    // cut: wait for this much first, as long as it still arrives
 	Copy     bool          `json:"copy,omitempty"`     // restore: copy it anew, whatever could be kept
 	Deadline time.Duration `json:"deadline,omitempty"` // from when the agent takes it
+	Victim   *Victim       `json:"victim,omitempty"`   // fence: whom
+}
+
+// Victim is whom an external fence must make unable to acknowledge a write.
+type Victim struct {
+	Cluster Ref      `json:"cluster"`
+	Agent   AgentRef `json:"agent"`             // of its host
+	Address string   `json:"address,omitempty"` // where clients reach it
+	Peer    string   `json:"peer,omitempty"`    // its agent's peer listener
 }
 
 // StepID derives the id of a step.

@@ -17,6 +17,7 @@ type Health struct {
 	FreezeMax time.Duration   `json:"freeze_max"`          // S as measured at start-up
 	Alarms    []string        `json:"alarms,omitempty"`    // e.g. a cloned ledger, a permission error
 	Right     time.Duration   `json:"right"`               // right left by its lanes, 0 = lapsed
+	External  bool            `json:"external,omitempty"`  // it has an external fence, which it can order against others
 	Clusters  []ClusterHealth `json:"clusters,omitempty"`  // sorted by cluster
 	Sightings []Sighting      `json:"sightings,omitempty"` // sorted by region, agent
 }
@@ -29,7 +30,9 @@ type ClusterHealth struct {
 	Cluster   Ref           `json:"cluster"`
 	Kind      Kind          `json:"kind"`
 	Server    Server        `json:"server"`
-	Managed   bool          `json:"managed"`        // the ledger knows it
+	Managed   bool          `json:"managed"`        // the ledger knows it, and has not let go of it
+	Seen      Epoch         `json:"seen,omitempty"` // highest epoch in the ledger
+	Role      Role          `json:"role,omitempty"` // as the ledger has it, at Seen
 	Mark      string        `json:"mark,omitempty"` // group named by the mark in its data directory
 	SystemID  string        `json:"system_id,omitempty"`
 	Timeline  uint32        `json:"timeline,omitempty"`
@@ -47,6 +50,7 @@ type ClusterHealth struct {
 	Restarts  int           `json:"restarts,omitempty"` // local restarts tried since it was last well
 	Address   string        `json:"address,omitempty"`  // where clients and peers reach it
 	Empty     bool          `json:"empty,omitempty"`    // down, and there is no data in its place yet
+	Stopped   string        `json:"stopped,omitempty"`  // down or in recovery: what proves that it can't acknowledge a write
 	Hinders   []string      `json:"hinders,omitempty"`  // why a planned move should not begin now: a base backup runs, replay is paused …
 	Work      *Work         `json:"work,omitempty"`     // a restore under way
 	Alarm     string        `json:"alarm,omitempty"`    // needs a person, although it may serve: no space left

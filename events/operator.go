@@ -17,7 +17,8 @@ type Ask struct {
 	Region     string   `json:"region,omitempty"`
 	Kind       Kind     `json:"kind,omitempty"`    // arm, disarm: every group of a kind
 	Cluster    string   `json:"cluster,omitempty"` // region/cluster, for the verbs of one cluster; names its group too
-	To         string   `json:"to,omitempty"`      // region/cluster to promote; empty = best candidate
+	Agent      string   `json:"agent,omitempty"`   // region/agent, for rejoin
+	To         string   `json:"to,omitempty"`      // region/cluster to promote, or that is the active of a rebuilt record; empty = best candidate
 	Reason     string   `json:"reason,omitempty"`
 	AcceptLoss bool     `json:"accept_loss,omitempty"` // move even beyond the loss budget or with unknown lag
 	Unfenced   bool     `json:"unfenced,omitempty"`    // waive the fence proof; needs a reason
@@ -60,6 +61,9 @@ const (
 	AskResume      = "resume"
 	AskSkip        = "skip"
 	AskRetry       = "retry"
+
+	AskRebuildRecord = "rebuild-record"
+	AskRejoin        = "rejoin"
 )
 
 // ActorSchedule is who asks by the schedules of the fleet file. It asks for nothing where automation is disarmed.
@@ -79,6 +83,7 @@ const (
 	aboutMany    // groups, select, or a plan of them
 	aboutRollout // a rollout; with skip and retry a group of it
 	aboutFleet   // nothing at all
+	aboutAgent
 )
 
 // askVerbs lists them in the order help shows them, with what each may be about.
@@ -93,6 +98,7 @@ var askVerbs = []struct {
 	{AskArm, aboutGroup | aboutRegion | aboutKind | aboutFleet}, {AskDisarm, aboutGroup | aboutRegion | aboutKind | aboutFleet},
 	{AskApprove, aboutGroup | aboutRegion}, {AskAcknowledge, aboutGroup | aboutRegion}, {AskMaintenance, aboutCluster}, {AskRestart, aboutCluster},
 	{AskProtect, aboutGroup | aboutCluster}, {AskRelease, aboutGroup},
+	{AskRebuildRecord, aboutGroup | aboutFleet}, {AskRejoin, aboutAgent},
 }
 
 // AskVerbs lists the verbs in the order help shows them.
@@ -147,7 +153,7 @@ func (a Ask) Check() error {
 	if err := a.checkMany(); err != nil {
 		return err
 	}
-	for _, r := range []string{a.Cluster, a.To} {
+	for _, r := range []string{a.Cluster, a.Agent, a.To} {
 		if r == "" {
 			continue
 		}
@@ -157,6 +163,15 @@ func (a Ask) Check() error {
 	}
 	if a.For < 0 || a.For.D() > MaintenanceMost {
 		return fmt.Errorf("for %v: want 0 (it ends now) to %v", a.For.D(), MaintenanceMost)
+	}
+	if a.Verb == AskRebuildRecord && a.To != "" && a.Reason == "" {
+		return fmt.Errorf("%s with --active gives no reason: want one, it is written down with your name", a.Verb)
+	}
+	if a.Verb == AskRebuildRecord && (a.To != "" || a.Unfenced) && a.Group == "" {
+		return fmt.Errorf("%s with --active or --unfenced names no group: one is decided at a time", a.Verb)
+	}
+	if a.Verb == AskRejoin && a.Reason == "" {
+		return fmt.Errorf("%s gives no reason: want one, it is written down with your name", a.Verb)
 	}
 	if (a.Unfenced || a.WhileBlind) && a.Reason == "" {
 		return fmt.Errorf("%s with unfenced or while_blind gives no reason: want one, it is written down with your name", a.Verb)
@@ -183,7 +198,7 @@ func (a Ask) checkAbout() error {
 		what, name string
 		bit        about
 	}{
-		{"group", a.Group, aboutGroup}, {"region", a.Region, aboutRegion}, {"cluster", a.Cluster, aboutCluster}, {"kind", string(a.Kind), aboutKind},
+		{"group", a.Group, aboutGroup}, {"region", a.Region, aboutRegion}, {"cluster", a.Cluster, aboutCluster}, {"kind", string(a.Kind), aboutKind}, {"agent", a.Agent, aboutAgent},
 		{"groups", strings.Join(a.Groups, ","), aboutMany},
 		{"select", a.Select, aboutMany}, {"plan", a.Plan, aboutMany}, {"rollout", a.Rollout, aboutRollout},
 	} {
@@ -281,6 +296,7 @@ type AnswerItem struct {
 	Operation string `json:"operation,omitempty"`
 	Rule      string `json:"rule"`
 	Why       string `json:"why"`
+	Facts     []Fact `json:"facts,omitempty"` // the evidence, where a person must judge it
 }
 
 // EventType names the payload in the catalogue.

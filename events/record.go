@@ -33,6 +33,7 @@ type Record struct {
 	Restart *Operation      `json:"restart,omitempty"` // a planned restart of a member under way
 	Drill   *Drill          `json:"drill,omitempty"`   // the running drill, or the last
 	Gone    string          `json:"gone,omitempty"`    // tombstone: released from care, by whom and why
+	Exempt  bool            `json:"exempt,omitempty"`  // no deadline may freeze the active: from when it was told so until it acknowledged the opposite
 }
 
 // EventType names the payload in the catalogue.
@@ -180,6 +181,8 @@ type Operation struct {
 	Planned  bool        `json:"planned,omitempty"`  // the old active was asked to stop cleanly
 	Unfenced string      `json:"unfenced,omitempty"` // who waived the fence and why (C3d); I1 is waived by name
 	Accept   bool        `json:"accept,omitempty"`   // the operator accepts loss beyond the budget
+	External bool        `json:"external,omitempty"` // the target's agent runs its external fence against the old active (C3c)
+	Answered string      `json:"answered,omitempty"` // of an unfenced or external move: how I1 came to hold again
 	Proof    *Proof      `json:"proof,omitempty"`
 	Sent     LSN         `json:"sent,omitempty"`     // last LSN the old active was known to have written
 	Stopped  LSN         `json:"stopped,omitempty"`  // shutdown LSN of the old active, when it stopped cleanly
@@ -244,6 +247,7 @@ type Proof struct {
 	Needed time.Duration `json:"needed,omitempty"` // max(L, F+S+M of the agent)
 	Target Epoch         `json:"target,omitempty"` // the target reported passive at this epoch, no promise out
 	Said   string        `json:"said,omitempty"`   // ack, external, unfenced: who said what
+	Facts  []Fact        `json:"facts,omitempty"`  // what was proved, one by one
 }
 
 // ProofLane is one accepted revocation.

@@ -23,6 +23,9 @@ type Report struct {
 	Fenced   string   `json:"fenced,omitempty"`   // how it was fenced last: clean stop, killed; with the facts proved
 	Exempt   bool     `json:"exempt,omitempty"`   // nothing freezes it when its right is over (mode observe, keep-running, released): its lease proves nothing
 	Override string   `json:"override,omitempty"` // latched: somebody used guard override
+	Stopped  string   `json:"stopped,omitempty"`  // with Passive: what was proved of its server, as in "postmaster absent, port closed"
+	Config   uint64   `json:"config,omitempty"`   // revision of the group's configuration that came with the last SET
+	Released bool     `json:"released,omitempty"` // let go of: only its epoch is remembered
 }
 
 // EventType names the payload in the catalogue.
@@ -65,6 +68,7 @@ type Result struct {
 	How      string        `json:"how,omitempty"`    // restore: followed, rewound or copied
 	Copied   int64         `json:"copied,omitempty"` // restore: bytes fetched from the source
 	Lost     *LostLog      `json:"lost,omitempty"`   // restore: what only this server had; nil = not counted
+	Facts    []Fact        `json:"facts,omitempty"`  // fence: what the hook says it proved
 }
 
 // LostListed is how many lost commits are listed one by one in a report; the whole list stays with the kept log.

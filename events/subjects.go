@@ -36,6 +36,15 @@ func SubjectCommand(a AgentRef, cluster string) string {
 // SubjectCommands is every command of one agent; SubjectDid the same as republished once stored, which is what agents subscribe.
 func SubjectCommands(a AgentRef) string { return SubjectCommand(a, "*") }
 
+// ParseCommand reads the subject of a command: whose it is, and the cluster, or ResumeCluster.
+func ParseCommand(s string) (a AgentRef, cluster string, ok bool) {
+	p := strings.Split(strings.TrimPrefix(s, Prefix), ".")
+	if len(p) != 4 || p[0] != "cmd" {
+		return AgentRef{}, "", false
+	}
+	return AgentRef{p[1], p[2]}, p[3], true
+}
+
 // SubjectDid is where an agent hears its commands once they are stored.
 func SubjectDid(a AgentRef) string { return Prefix + "did." + a.Region + "." + a.Agent + ".*" }
 

@@ -25,7 +25,10 @@ func (a *agent) listen(ctx context.Context) error {
 	if _, err := a.bus.Subscribe(events.SubjectLook, func(m bus.Message) { a.lookFor(ctx, m) }); err != nil {
 		return fmt.Errorf("listen for looks: %w", err)
 	}
-	if _, err := a.bus.Subscribe(events.SubjectFull, func(bus.Message) { a.health.asked.Store(true) }); err != nil {
+	if _, err := a.bus.Subscribe(events.SubjectFull, func(bus.Message) {
+		a.health.asked.Store(true)
+		a.reports.again()
+	}); err != nil {
 		return fmt.Errorf("listen for who wants full health: %w", err)
 	}
 	return nil

@@ -211,6 +211,7 @@ func (a *agent) finished(ctx context.Context, c *cluster, act lease.Action, r ev
 	a.post(ctx, func(now events.Instant) lease.Effects {
 		c.ended.Add(1)
 		a.seen(now, c, h)
+		a.core.Proved(c.ref, h.Stopped)
 		return a.core.Finished(now, act, r, h.Server)
 	})
 }
@@ -255,7 +256,7 @@ func (a *agent) seen(now events.Instant, c *cluster, h events.ClusterHealth) {
 	well := true
 	for _, v := range a.core.Views(now) {
 		if v.Cluster == c.ref {
-			h.Managed = v.Managed
+			h.Managed, h.Seen, h.Role = v.Managed && !v.Let, v.Epoch, v.Role
 			c.peers.Store(nil)
 			if v.Tend != nil {
 				c.peers.Store(&v.Tend)

@@ -151,6 +151,9 @@ func (p *page) answer(ans *events.Answer) {
 			op = "  operation " + i.Operation
 		}
 		p.line("%s  %s  %s (rule %s)%s", p.paint(word), i.Group, plain(i.Why), i.Rule, op)
+		for _, f := range i.Facts {
+			p.line("    %s: %s", f.What, plain(f.Value))
+		}
 	}
 }
 

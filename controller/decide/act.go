@@ -189,6 +189,7 @@ func promote(f *Facts, o *Outcome) {
 	old := r.Member(r.Active)
 	r.Active, r.Target, r.Phase, r.Since = r.Target, events.Ref{}, events.PhaseActive, f.Wall
 	r.Member(r.Active).Role = events.RoleActive
+	r.Exempt = exempt(&f.Config) // as the command says that makes it active
 	if swaps(op) {
 		old.Role, old.Hold = events.RolePassive, ""
 		old.Work = &events.Operation{

@@ -6,15 +6,6 @@ import (
 	"github.com/switchback-dr/switchback/events"
 )
 
-func (f *Facts) anyLedger() bool {
-	for i := range f.Members {
-		if f.Members[i].Reported && f.Members[i].Report.Seen > 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // lacks makes a condition of what says what is missing, says its sentence.
 func lacks(why func(*Facts) string) func(*Facts) bool {
 	return func(f *Facts) bool { return why(f) != "" }
@@ -101,11 +92,8 @@ func (f *Facts) unborn() string {
 
 // birth brings the group under care (C0): epoch 1, or the next one after a release, the one writable cluster active, everybody told in the same batch.
 func birth(f *Facts, o *Outcome) {
-	epoch := events.Epoch(1)
-	if f.Record != nil {
-		epoch = f.Record.Epoch + 1
-	}
-	r := &events.Record{Group: f.Config.Group, Epoch: epoch, Phase: events.PhaseActive, Config: f.Revision, Since: f.Wall, Settled: true}
+	epoch := f.floor() + 1 // 1, or above what was released
+	r := &events.Record{Group: f.Config.Group, Epoch: epoch, Phase: events.PhaseActive, Config: f.Revision, Since: f.Wall, Settled: true, Exempt: exempt(&f.Config)}
 	for i := range f.Members {
 		m := f.Members[i].Member
 		m.Role, m.SystemID = events.RolePassive, f.Members[i].Health.SystemID

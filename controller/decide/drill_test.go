@@ -32,6 +32,7 @@ func half(f *Facts, r *events.Record, protected time.Duration) *Facts {
 	f.Record, f.Ask = r, nil
 	for i := range f.Members {
 		c := &f.Members[i]
+		c.Report.Role = r.Member(c.Cluster).Role
 		c.Member, c.Report.Seen, c.Report.Passive, c.Report.Serving, c.Report.Primary = *r.Member(c.Cluster), r.Epoch, r.Epoch, 0, false
 		c.Health.Server = events.ServerRecovery
 		if c.Cluster == to {

@@ -56,6 +56,7 @@ type Cluster struct {
 	Health      events.ClusterHealth
 	Report      events.Report
 	Reported    bool
+	Astray      bool          // its ledger had applied a newer command than any that is stored for it, and has applied none since
 	Behind      time.Duration // how far behind the active it was at the active's last word
 	BehindKnown bool
 }

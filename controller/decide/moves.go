@@ -8,12 +8,24 @@ import (
 
 // moves is the table of everything that changes who is active, or says why nobody does. First match wins.
 var moves = [...]row{
+	// A lost or contradicted record: a person rebuilds it; until then nothing of the group moves.
+	{"refuse.rebuild", "every", "rebuild-record of what can't be, or that a person must decide", func(f *Facts) bool { return asks(events.AskRebuildRecord)(f) && f.notRebuildable() != "" }, refuseRebuild, ""},
+	{"rebuild.dry-run", "every", "rebuild-record, dry run", func(f *Facts) bool { return asks(events.AskRebuildRecord)(f) && f.Ask.DryRun }, rebuildDryRun, ""},
+	{"rebuild.asked", "every", "rebuild-record", asks(events.AskRebuildRecord), rebuild, "{actor} rebuilt the record of {group} from what agents claim: {reason}"},
+	{"halt", "every", "the record and what agents persist contradict each other: see Halts", func(f *Facts) bool {
+		h, _ := f.halted()
+		return h != nil && !(f.Record != nil && (asks(events.AskArm)(f) || asks(events.AskDisarm)(f)))
+	}, halting, ""},
+	{"rebuild.proved", "fencing", "every other member of a rebuilt record said passive at its epoch", func(f *Facts) bool { return f.Ask == nil && rebuilding(f) && f.unproved(f.Record.Active) == "" }, appointRebuilt, ""},
+	{"rebuild.wait", "fencing", "a rebuilt record waits for the word of the others", func(f *Facts) bool { return f.Ask == nil && rebuilding(f) }, func(f *Facts, o *Outcome) {
+		o.Why = fmt.Sprintf("%s is to be the active of the rebuilt record; it is told so when %s said passive at epoch %d. `switchback rebuild-record %s --active … --unfenced --reason …` waives that",
+			f.Record.Active, f.unproved(f.Record.Active), f.Record.Epoch, f.Config.Group)
+	}, ""},
+
 	// Birth (C0): a group comes under care only when there is exactly one writable cluster and the others stream from it.
 	{"birth.removed", "none", "the group is removed from the configuration", func(f *Facts) bool { return f.Config.Removed }, nil, "{group} is not configured any more"},
 	{"refuse.not-born", "none", "an operator asks", func(f *Facts) bool { return f.Ask != nil }, refuse,
 		"{group} is not under care yet: `switchback why {group}` says what it waits for"},
-	{"birth.record-lost", "none", "an agent's ledger knows the group at some epoch", func(f *Facts) bool { return f.anyLedger() }, nil,
-		"agents remember {group} but the record does not: a person must look, with the agents' ledgers (epochs never restart below any agent's)"},
 	{"birth.two-claims", "none", "two agents report one of its clusters", lacks((*Facts).twoClaims), says((*Facts).twoClaims), ""},
 	{"birth.wait-agents", "none", "a cluster has not been reported", lacks((*Facts).unreported), says((*Facts).unreported), ""},
 	{"birth.not-one-writable", "none", "not exactly one cluster is writable", lacks((*Facts).notOneWritable), says((*Facts).notOneWritable), ""},
@@ -49,6 +61,8 @@ var moves = [...]row{
 	{"ask.disarm", "any", "disarm", asks(events.AskDisarm), disarm, "{actor} disarmed {group}: {reason}"},
 	{"ask.arm", "any", "arm", asks(events.AskArm), disarm, "{actor} armed {group}"},
 	{"ask.maintenance", "any", "maintenance", asks(events.AskMaintenance), maintain, ""},
+	{"refuse.abort-rebuild", "fencing", "abort while a record is rebuilt", func(f *Facts) bool { return asks(events.AskAbort)(f) && rebuilding(f) }, refuse,
+		"the record of {group} is being rebuilt, there is none to go back to: `switchback rebuild-record {group} --active …` names another active"},
 	{"ask.abort", "any", "abort, before the promotion is recorded", func(f *Facts) bool {
 		return asks(events.AskAbort)(f) && (f.Record.Phase != events.PhaseActive || preparing(f.Record))
 	},
@@ -165,7 +179,7 @@ var moves = [...]row{
 		"fence of {active} waived: {proof}"},
 	{"proof.ack", "fencing", "the old active reported passive at this epoch (C3b)", func(f *Facts) bool { return f.active().passiveAt(f.Record.Epoch) }, prove(events.ProofAck), "{active} fenced: {proof}"},
 	{"proof.lease", "fencing", "two revocations, L over, target passive at this epoch and listed (C3a)", func(f *Facts) bool {
-		return f.Lease.Waited(f.Now) && f.target().passiveAt(f.Record.Epoch) && f.listed(f.Record.Target) && !f.active().Report.Exempt
+		return !f.exempt() && f.Lease.Waited(f.Now) && f.target().passiveAt(f.Record.Epoch) && f.listed(f.Record.Target)
 	}, prove(events.ProofLease), "{active} fenced: {proof}"},
 	{"switch.target", "fencing", "the target is lost and another candidate is fit (C7)", func(f *Facts) bool { return f.targetLost() && f.none(events.Ref{}) == "" }, switchTarget,
 		"{target} takes the place of the candidate that was lost"},

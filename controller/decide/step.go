@@ -15,7 +15,7 @@ const Automation = "automation"
 // row is one line of a table: an id that is API, the phases it applies to, what must hold, what it does, and the sentence operators see.
 type row struct {
 	id    string
-	phase string // "none" (no record), "active", "fencing", "proved", "any" (every phase with a record), "gone" (released)
+	phase string // "none" (no record), "active", "fencing", "proved", "any" (every phase with a record), "gone" (released), "every" (all of them)
 	when  string // in words, for TABLE.md
 	is    func(f *Facts) bool
 	do    func(f *Facts, o *Outcome)
@@ -23,7 +23,7 @@ type row struct {
 }
 
 func (r *row) applies(phase string) bool {
-	return r.phase == phase || (r.phase == "any" && phase != "none" && phase != "gone")
+	return r.phase == phase || r.phase == "every" || (r.phase == "any" && phase != "none" && phase != "gone")
 }
 
 // phase is the facts' phase as rows name it.
@@ -63,14 +63,14 @@ func Step(f *Facts) Outcome {
 			}
 		}
 		for i := range o.Answers {
-			o.Answers[i].Rule = r.id
+			o.Answers[i].Rule = o.Rule
 			if o.Answers[i].Why == "" {
 				o.Answers[i].Why = o.Why
 			}
 		}
 		break
 	}
-	if f.Record != nil && o.Record == nil && f.Record.Gone == "" {
+	if f.Record != nil && o.Record == nil && f.Record.Gone == "" && !Halts(o.Rule) {
 		upkeep(f, &o)
 	}
 	f.wakes(&o)
@@ -115,7 +115,7 @@ func SetFor(cfg *events.GroupConfig, r *events.Record, term events.Seq, d events
 	cur := r.Current()
 	s := events.Set{
 		Cluster: c, Agent: r.Member(c).Agent.Agent, Group: r.Group, Epoch: r.Epoch, Role: RoleNow(r, c), Version: cur.Version, Candidates: cur.Candidates,
-		Mode: cfg.Mode, Isolation: cfg.Isolation, Step: stepFor(r, c, d), Term: term,
+		Mode: cfg.Mode, Isolation: cfg.Isolation, Step: stepFor(r, c, d), Config: r.Config, Term: term,
 	}
 	for i := range r.Members {
 		if p := r.Members[i].Cluster; p != c {

@@ -181,7 +181,7 @@ func TestAsksAreAnswered(t *testing.T) {
 		"abort":             {fencing, ask(events.AskAbort), "ask.abort", true},
 		"abort of nothing":  {func(*Facts) {}, ask(events.AskAbort), "refuse.nothing-to-abort", false},
 		"disarm":            {func(*Facts) {}, ask(events.AskDisarm), "ask.disarm", true},
-		"unborn":            {func(f *Facts) { f.Record = nil }, ask(events.AskFailover), "refuse.not-born", false},
+		"unborn":            {func(f *Facts) { unborn(f) }, ask(events.AskFailover), "refuse.not-born", false},
 		"known":             {func(f *Facts) { f.Record.Op = &events.Operation{ID: "g-4", Ask: "1", Ended: "done"} }, ask(events.AskFailover), "ask.known", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -341,17 +341,13 @@ func TestBirthNeedsExactlyOneWritable(t *testing.T) {
 		"two claims": {func(f *Facts) {
 			f.Members[2].Claims = []events.AgentRef{{Region: "r3", Agent: "h"}, {Region: "r3", Agent: "i"}}
 		}, "birth.two-claims"},
-		"history":  {func(f *Facts) { f.Members[0].Reported, f.Members[0].Report.Seen = true, 3 }, "birth.record-lost"},
+		"history":  {func(f *Facts) { f.Members[0].Reported, f.Members[0].Report.Seen = true, 3 }, "halt.record-lost"},
 		"no lease": {func(f *Facts) { f.Members[0].Leased = false }, "birth.wait-lease"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := healthy(t)
-			f.Record = nil
-			for i := range f.Members {
-				f.Members[i].Reported = false
-				f.Members[i].Report = events.Report{}
-			}
+			unborn(f)
 			c.change(f)
 			o := wantRule(t, f, c.rule)
 			if (o.Record != nil) != (c.rule == "birth") {

@@ -28,6 +28,10 @@ func table() string {
 	for i, r := range permits {
 		fmt.Fprintf(&b, "| %d | `%s` | %s |\n", i+1, r.ID, r.Why)
 	}
+	section("Halts", "| # | row | phase | when | sentence |", 5)
+	for i, h := range halts {
+		fmt.Fprintf(&b, "| %d | `%s` | %s | %s | %s |\n", i+1, h.id, h.phase, h.when, h.why)
+	}
 	for _, name := range []string{"moves", "upkeep"} {
 		title := map[string]string{"moves": "Moves of a group", "upkeep": "Upkeep of a group"}[name]
 		section(title, "| # | row | phase | when | sentence |", 5)
@@ -60,7 +64,7 @@ func TestTableIsUpToDate(t *testing.T) {
 
 func TestTablesAreWellFormed(t *testing.T) {
 	t.Parallel()
-	phases := map[string]bool{"none": true, "gone": true, "active": true, "fencing": true, "proved": true, "any": true}
+	phases := map[string]bool{"none": true, "gone": true, "active": true, "fencing": true, "proved": true, "any": true, "every": true}
 	seen := map[string]bool{}
 	last := map[string]string{}
 	for _, rows := range [][]row{moves[:], upkeeps[:]} {

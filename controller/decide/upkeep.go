@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"fmt"
 	"reflect"
 
 	"github.com/switchback-dr/switchback/events"
@@ -42,12 +43,16 @@ var upkeeps = [...]row{
 	{"upkeep.config", "any", "the group's configuration changed", func(f *Facts) bool { return f.Revision != f.Record.Config && !f.Config.Removed }, func(f *Facts, o *Outcome) {
 		r := o.draft(f)
 		r.Config = f.Revision
+		r.Exempt = r.Exempt || exempt(&f.Config)
 		if r.Phase == events.PhaseActive {
 			for i := range r.Members {
 				o.Sets = append(o.Sets, f.set(r, r.Members[i].Cluster))
 			}
 		}
 	}, "the configuration is obeyed from here on"},
+	{"upkeep.fenceable", "active", "the active acknowledged that a deadline freezes it", (*Facts).fenceable, func(f *Facts, o *Outcome) { o.draft(f).Exempt = false },
+		"a lapsed lease proves its fence from here on"},
+	{"upkeep.found", "active", "an agent reports a cluster of a rebuilt record whose agent nobody knew", func(f *Facts) bool { return len(f.foundAgents()) > 0 }, found, "it belongs to that agent from here on"},
 	{"upkeep.settled", "active", "stable and protected long enough since automation moved it", func(f *Facts) bool { return !f.Record.Settled && f.Stable >= f.D.Flapping },
 		func(f *Facts, o *Outcome) { o.draft(f).Settled = true }, "stable: automation may move it again"},
 	{"upkeep.approval", "active", "it was approved, and its active is well again", func(f *Facts) bool {
@@ -124,6 +129,27 @@ func (f *Facts) moved() bool {
 		}
 	}
 	return false
+}
+
+// foundAgents lists the members whose agent nobody knew, and that one agent reports now.
+func (f *Facts) foundAgents() []*Cluster {
+	var cs []*Cluster
+	for i := range f.Members {
+		if c := &f.Members[i]; c.Agent == (events.AgentRef{}) && len(c.Claims) == 1 {
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
+func found(f *Facts, o *Outcome) {
+	for _, c := range f.foundAgents() {
+		r := o.draft(f)
+		r.Member(c.Cluster).Agent = c.Claims[0]
+		o.Sets = append(o.Sets, f.set(r, c.Cluster))
+		n := o.notice(f, events.NoticeAutomation)
+		n.Cluster, n.Region, n.Why = c.Cluster.Cluster, c.Cluster.Region, fmt.Sprintf("%s is reported by agent %s: it is restored when a person asks", c.Cluster, c.Claims[0])
+	}
 }
 
 // behindEpoch lists the clusters to tell: reported below the record's epoch and not told since.

@@ -24,6 +24,8 @@ func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
 			break
 		}
 		units = f.askGroups(now, in, []*group{g}, &ans, eff)
+	case in.Verb == events.AskRebuildRecord:
+		units = f.askHalted(now, in, &ans, eff)
 	case in.Verb == events.AskAcknowledge:
 		units = f.askRegion(now, in, &ans, eff)
 	default:
@@ -37,9 +39,9 @@ func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
 			}
 		}
 		ans.Accepted = ok > 0
-		what := "move"
-		if in.Verb == events.AskAcknowledge {
-			what = "are acknowledged"
+		what := map[string]string{events.AskAcknowledge: "are acknowledged", events.AskRebuildRecord: "can be rebuilt from what agents claim"}[in.Verb]
+		if what == "" {
+			what = "move"
 		}
 		ans.Why = fmt.Sprintf("%d of %d groups %s", ok, len(ans.Items), what)
 		if len(ans.Items) == 1 {

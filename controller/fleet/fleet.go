@@ -107,6 +107,9 @@ func New(s Snapshot, d events.Durations, now Now) *Fleet {
 		f.adopt(r, now)
 	}
 	f.load(s.Rollouts)
+	for _, c := range s.Commands {
+		f.stored(c.Agent, c.Cluster, c.Seq)
+	}
 	for _, r := range s.Reports {
 		f.report(now.Boot, r)
 	}
@@ -229,6 +232,11 @@ func (f *Fleet) committed(in Committed) {
 				f.autoSeq = seq
 			case u.lanes:
 				f.lanesSeq = seq
+			}
+			for i, w := range u.writes {
+				if a, cluster, ok := events.ParseCommand(w.Subject); ok {
+					f.stored(a, cluster, seq+events.Seq(i))
+				}
 			}
 			seq += events.Seq(len(u.writes))
 		}

@@ -32,6 +32,7 @@ type group struct {
 	why      string
 	words    []word           // the active's last words, oldest first
 	members  []decide.Cluster // room for its facts
+	found    []events.Ref     // of a group that is neither recorded nor configured: the clusters by which ledgers remember it, sorted
 	dirty    bool
 	saving   bool // its record is in a batch that is not stored yet
 	wake     events.Instant
@@ -65,6 +66,8 @@ type cluster struct {
 	streamAt events.Instant // when it was last known to stream, 0 = never
 	goodAt   events.Instant // the active's word it was last known to have all of, 0 = never
 	listedAt events.Instant // when its agent was first heard to have acknowledged the candidate list it has
+	command  events.Seq     // where its newest command stands in the stream, 0 = none
+	stray    stray
 }
 
 func (f *Fleet) clusterOf(ref events.Ref) *cluster {
@@ -90,7 +93,12 @@ func (f *Fleet) configure(c GroupConfig, _ Now) {
 	}
 	g.config = c
 	for _, r := range c.Clusters() {
-		f.clusterOf(r).group = g
+		k := f.clusterOf(r)
+		if was := k.group; was != nil && was != g { // remembered by another name
+			was.found = slices.DeleteFunc(was.found, func(x events.Ref) bool { return x == r })
+			f.touch(was)
+		}
+		k.group = g
 	}
 	f.touch(g)
 }
@@ -103,6 +111,9 @@ func (f *Fleet) adopt(r Record, now Now) {
 	for i := range r.Members {
 		m := &r.Members[i]
 		f.clusterOf(m.Cluster).group = g
+		if m.Agent == (events.AgentRef{}) {
+			continue // of a rebuilt record: not heard yet
+		}
 		a := f.agentOf(m.Agent)
 		a.peer, a.cert = m.Peer, m.Cert
 		f.hold(a, m.Cluster)
@@ -123,7 +134,7 @@ func (f *Fleet) hold(a *agent, c events.Ref) {
 func (f *Fleet) report(now events.Instant, r events.Report) {
 	c := f.clusterOf(r.Cluster)
 	if c.group != nil && c.group.record != nil {
-		if m := c.group.record.Member(r.Cluster); m != nil && m.Agent != r.Agent {
+		if m := c.group.record.Member(r.Cluster); m != nil && m.Agent != r.Agent && m.Agent != (events.AgentRef{}) {
 			return
 		}
 	}
@@ -134,6 +145,8 @@ func (f *Fleet) report(now events.Instant, r events.Report) {
 		c.listedAt = now
 	}
 	c.report, c.reported = r, true
+	f.remember(c, r.Group, r.Seen > 0 && !r.Released)
+	f.strays(c)
 	f.touch(c.group)
 }
 
@@ -149,6 +162,9 @@ func (f *Fleet) health(h events.Health, now events.Instant, heard bool) {
 	if h.Delta == 0 || h.Nonce != a.nonce {
 		a.nonce = h.Nonce
 	}
+	if h.Delta == 0 {
+		a.whole = h.Nonce
+	}
 	a.full, a.delta, a.right, a.alarms = h.Full, h.Delta, h.Right, h.Alarms
 	if h.Peer != "" {
 		a.peer, a.cert = h.Peer, h.Cert
@@ -158,7 +174,7 @@ func (f *Fleet) health(h events.Health, now events.Instant, heard bool) {
 		f.claim(c, h.Agent)
 		f.hold(a, c.ref)
 		if c.group != nil && c.group.record != nil {
-			if m := c.group.record.Member(c.ref); m != nil && m.Agent != h.Agent {
+			if m := c.group.record.Member(c.ref); m != nil && m.Agent != h.Agent && m.Agent != (events.AgentRef{}) {
 				continue // a second claimant is refused (C0)
 			}
 		}
@@ -169,6 +185,7 @@ func (f *Fleet) health(h events.Health, now events.Instant, heard bool) {
 				c.streamAt = now
 			}
 		}
+		f.remember(c, ch.Mark, ch.Managed)
 		f.position(now, c)
 		f.touch(c.group)
 	}
@@ -257,6 +274,12 @@ func (f *Fleet) members(g *group) []events.Member {
 		return g.record.Members
 	}
 	var ms []events.Member
+	if g.config.Revision == 0 {
+		for _, r := range g.found {
+			ms = append(ms, f.configured(r, events.HomeRecovery))
+		}
+		return ms
+	}
 	for i, r := range g.config.Clusters() {
 		home := events.HomeRecovery
 		if i == 0 {
@@ -270,8 +293,12 @@ func (f *Fleet) members(g *group) []events.Member {
 // configured is a cluster no record knows yet, with the agent that reports it first in order.
 func (f *Fleet) configured(ref events.Ref, home events.Home) events.Member {
 	m := events.Member{Cluster: ref, Home: home}
-	if c := f.clusters.get(ref); c != nil && len(c.claims) > 0 {
+	switch c := f.clusters.get(ref); {
+	case c == nil:
+	case len(c.claims) > 0:
 		m.Agent = c.claims[0]
+	case c.reported:
+		m.Agent = c.report.Agent // not heard in this term, but its word is there
 	}
 	return m
 }
@@ -282,6 +309,7 @@ func (f *Fleet) clusterFacts(now events.Instant, g *group, m events.Member) deci
 	if c == nil {
 		return d
 	}
+	d.Astray = c.stray.seq != 0
 	d.Claims, d.Known, d.Health, d.Report, d.Reported = c.claims, c.known && c.healthAt != 0, c.health, c.report, c.reported
 	if c.known {
 		d.Age = now.Sub(c.healthAt)

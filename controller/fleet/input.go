@@ -19,6 +19,7 @@ type Snapshot struct {
 	Records    []Record
 	Rollouts   []RolloutStored
 	Reports    []events.Report
+	Commands   []Command       // the newest of each cluster and agent
 	Health     []events.Health // last words, of unknown age
 }
 
@@ -26,6 +27,13 @@ type Snapshot struct {
 type Record struct {
 	events.Record
 	Revision events.Seq
+}
+
+// Command is where the newest command of a cluster stands in the stream, or an agent's RESUME: Cluster is events.ResumeCluster then.
+type Command struct {
+	Agent   events.AgentRef
+	Cluster string
+	Seq     events.Seq
 }
 
 // GroupConfig is a stored configuration and its revision.

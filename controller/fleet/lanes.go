@@ -18,6 +18,7 @@ type agent struct {
 	beatAt   events.Instant // when its last beat was received
 	honoured time.Duration  // F+S+M as its beats say
 	nonce    string
+	whole    string // start of the agent whose full health was taken: all of its clusters are known
 	full     uint64
 	delta    uint64
 	peer     string
@@ -27,6 +28,7 @@ type agent struct {
 	sights   []sight // what each other region's last look at it found, sorted by region
 	resume   resumed
 	holds    []events.Ref // clusters it reported, sorted
+	settled  events.Seq   // where its newest RESUME stands in the stream, 0 = none
 	hot      bool
 }
 

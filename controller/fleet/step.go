@@ -37,12 +37,10 @@ func (f *Fleet) sortedDirty() []*group {
 }
 
 func (f *Fleet) decide(now Now, g *group, eff *Effects) (unit, bool) {
-	if g.config.Group == "" && g.record == nil {
+	if g.config.Group == "" && g.record == nil && len(g.found) == 0 {
 		return unit{}, false
 	}
-	if g.config.Group == "" {
-		g.config.Group, g.config.Removed = g.name, true // recorded, but its configuration is gone: nothing moves it
-	}
+	g.config.Group = g.name // revision 0: recorded or remembered, but its configuration is gone; nothing moves it
 	g.stability(now.Boot, f)
 	fs := f.facts(now, g)
 	o := decide.Step(fs)
@@ -60,10 +58,14 @@ func (f *Fleet) decide(now Now, g *group, eff *Effects) (unit, bool) {
 
 // say tells everybody that a group waits, when the reason changes: a non-decision is an event too.
 func (g *group) say(o *decide.Outcome, eff *Effects) {
-	if len(o.Notices) > 0 || len(o.Rule) < 5 || (o.Rule[:5] != "wait." && o.Rule[:5] != "birth") || o.Rule == "birth" {
+	kind := events.NoticeWait
+	switch {
+	case decide.Halts(o.Rule):
+		kind = events.NoticeAlarm
+	case len(o.Notices) > 0 || len(o.Rule) < 5 || (o.Rule[:5] != "wait." && o.Rule[:5] != "birth") || o.Rule == "birth":
 		return
 	}
-	n := events.Notice{Type: events.NoticeWait, Group: g.name, Rule: o.Rule, Why: o.Why, By: decide.Automation}
+	n := events.Notice{Type: kind, Group: g.name, Rule: o.Rule, Why: o.Why, By: decide.Automation}
 	if g.record != nil {
 		n.Region, n.Epoch = g.record.Active.Region, g.record.Epoch
 	}
@@ -104,6 +106,9 @@ func (f *Fleet) unitOf(now Now, g *group, o *decide.Outcome) unit {
 		f.recorded(now, g, o.Record)
 	}
 	for _, s := range o.Sets {
+		if s.Agent == "" {
+			continue // a member of a rebuilt record whose agent nobody knows yet
+		}
 		agent := events.AgentRef{Region: s.Cluster.Region, Agent: s.Agent} // of one that left the group too
 		u.writes = append(u.writes, Write{Subject: events.SubjectCommand(agent, s.Cluster.Cluster), Payload: s})
 		if t := g.tell(s.Cluster); t != nil {
@@ -135,7 +140,9 @@ func (f *Fleet) recorded(now Now, g *group, r *events.Record) {
 		g.words = nil
 	}
 	for i := range r.Members {
-		f.hold(f.agentOf(r.Members[i].Agent), r.Members[i].Cluster)
+		if a := r.Members[i].Agent; a != (events.AgentRef{}) {
+			f.hold(f.agentOf(a), r.Members[i].Cluster)
+		}
 	}
 }
 
@@ -198,9 +205,12 @@ func (f *Fleet) rejoins(now events.Instant, a *agent) bool {
 	for n := range a.lanes {
 		if k := &a.lanes[n]; k.known && k.body.Kind == events.LanePending {
 			oldest = min(oldest, k.pendAt)
+			if k.body.Nonce != a.whole {
+				return false // what it holds is not known yet: a group that is left out would be frozen (A6)
+			}
 		}
 	}
-	if pending == 0 || (pending < events.Lanes && now.Sub(oldest) < f.d.Beat) {
+	if pending == 0 || (pending < events.Lanes && now.Sub(oldest) < f.d.Beat) || f.contradicted(a) {
 		return false
 	}
 	if t := a.attempt; t != nil && f.wanted(a) && now < t.started.Add(f.d.Wait+f.d.HoldResume) {

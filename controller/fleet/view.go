@@ -79,7 +79,7 @@ type ClusterView struct {
 var needPerson = map[string]bool{
 	"wait.manual": true, "wait.observe": true, "wait.fleet-disarmed": true, "wait.region-disarmed": true, "wait.group-disarmed": true, "wait.kind-disarmed": true, "wait.approval": true,
 	"wait.keep-running": true, "wait.max-regions-out": true, "wait.no-candidate": true, "wait.loss-budget": true, "wait.flapping": true,
-	"birth.record-lost": true, "birth.two-claims": true, "birth.not-one-writable": true, "birth.not-following": true,
+	"rebuild.wait": true, "birth.two-claims": true, "birth.not-one-writable": true, "birth.not-following": true,
 }
 
 // View takes the picture.
@@ -144,10 +144,13 @@ func tally(rows map[string]*RegionView, g *GroupView) {
 
 func (f *Fleet) groupView(now Now, g *group) GroupView {
 	fs := f.facts(now, g)
-	gv := GroupView{Group: g.name, Config: g.config.GroupConfig, Record: g.record, Rule: g.rule, Why: g.why, NeedsPerson: needPerson[g.rule]}
+	gv := GroupView{Group: g.name, Config: g.config.GroupConfig, Record: g.record, Rule: g.rule, Why: g.why, NeedsPerson: needPerson[g.rule] || decide.Halts(g.rule)}
 	if g.record != nil {
 		gv.Facts = fs.Evidence()
 		gv.Readiness, gv.ReadyWhy = fs.Readiness()
+	}
+	if decide.Halts(g.rule) || g.record != nil && decide.Rebuilding(g.record) {
+		gv.Facts = append(gv.Facts, fs.Testimony()...)
 	}
 	for i := range fs.Members {
 		c := &fs.Members[i]

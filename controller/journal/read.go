@@ -70,11 +70,14 @@ func decode[T any](m bus.Message) (v T, err error) {
 	return v, nil
 }
 
-// state takes what the state stream holds; commands are the agents'.
+// state takes what the state stream holds; of commands only where they stand: what they say is for the agents.
 func state(s *fleet.Snapshot, ms []bus.Message) (err error) {
 	var heads []events.Rollout
 	var parts []events.RolloutPart
 	for _, m := range ms {
+		if a, cluster, ok := events.ParseCommand(m.Subject); ok {
+			s.Commands = append(s.Commands, fleet.Command{Agent: a, Cluster: cluster, Seq: m.Seq})
+		}
 		switch {
 		case m.Subject == events.SubjectLanes:
 			s.Lanes, err = decode[events.LaneSet](m)

@@ -74,7 +74,9 @@ func (n *NATS) ensure(ctx context.Context, want events.Stream, refuseMissing boo
 		if refuseMissing {
 			return ErrMissing
 		}
-		st, err = js.CreateStream(ctx, configOf(want))
+		made := configOf(want)
+		made.FirstSeq = firstSeq(time.Now())
+		st, err = js.CreateStream(ctx, made)
 	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody else was first, with another configuration
 		st, err = js.Stream(ctx, want.Name)
@@ -87,6 +89,13 @@ func (n *NATS) ensure(ctx context.Context, want events.Stream, refuseMissing boo
 	}
 	return nil
 }
+
+// perSecond is how many sequences a stream may give out a second, over its life, before firstSeq of its successor could repeat one: no hub stores as many.
+const perSecond = 10_000
+
+// firstSeq is where the sequences of a stream made now begin: above any that a lost one under its name gave out. So terms, revisions, rejoins and the order of
+// commands never repeat (m35), whatever disks were lost. Should the clock be wrong, agents' ledgers contradict the record and automation halts.
+func firstSeq(now time.Time) uint64 { return uint64(max(now.Unix(), 0))*perSecond + 1 }
 
 // admin is JetStream on the nearest connection that is up.
 func (n *NATS) admin() (jetstream.JetStream, error) {

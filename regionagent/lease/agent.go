@@ -27,6 +27,8 @@ type cluster struct {
 	mark      string // group named by the mark in its data, "" = none
 	server    events.Server
 	observed  bool           // at least once since this start
+	stopped   string         // what the last probe proved of a server that is stopped
+	proved    string         // … of the one by which passive was said
 	busy      Verb           // driver verb under way, "" = none
 	hold      Verb           // freeze, thaw or kill under way
 	taken     events.Instant // when the current planned stop was taken
@@ -120,10 +122,17 @@ func (a *Agent) Tick(now events.Instant) Effects { return a.settle(now) }
 // Observed takes what a probe found.
 func (a *Agent) Observed(now events.Instant, h events.ClusterHealth) Effects {
 	if c := a.cluster(h.Cluster); c != nil {
-		c.mark = h.Mark
+		c.mark, c.stopped = h.Mark, h.Stopped
 		a.observe(now, c, h.Server)
 	}
 	return a.settle(now)
+}
+
+// Proved takes what the probe behind the next Finished proved of a server that is stopped.
+func (a *Agent) Proved(ref events.Ref, stopped string) {
+	if c := a.cluster(ref); c != nil {
+		c.stopped = stopped
+	}
 }
 
 func (a *Agent) observe(now events.Instant, c *cluster, s events.Server) {

@@ -201,7 +201,8 @@ func (a *Agent) laneRight() events.Instant {
 	return second
 }
 
-// silent reports whether two lanes have had no ack that renewed for 2h (G1).
+// silent reports whether two lanes have not been renewed for 2h (G1). A lane that rejoins is answered and renews nothing: whoever lost its lanes to a revocation
+// meant for another group, or to a hub that came back empty, goes on by promises until a RESUME counts them (I6).
 func (a *Agent) silent(now events.Instant) bool {
 	n := 0
 	for i := range a.lanes {

@@ -35,6 +35,7 @@ type Entry struct {
 	Results    []events.Result    `json:"results,omitempty"`
 	Fenced     string             `json:"fenced,omitempty"`
 	Peers      []string           `json:"peers,omitempty"`    // names of the group's other clusters
+	Config     uint64             `json:"config,omitempty"`   // revision of the configuration that Mode and Isolation are of
 	Released   bool               `json:"released,omitempty"` // from care: nothing of it is fenced, moved or started; the epoch stays known
 }
 

@@ -26,7 +26,7 @@ func (a *Agent) set(now events.Instant, s events.Set, seq events.Seq) bool {
 		e.Primary = s.Role == events.RoleActive
 	}
 	a.adopt(c, e, s.Epoch, s.Role)
-	e.SeenSeq, e.Group, e.Mode, e.Isolation, e.Unsettled = seq, s.Group, s.Mode, s.Isolation, false
+	e.SeenSeq, e.Group, e.Mode, e.Isolation, e.Config, e.Unsettled = seq, s.Group, s.Mode, s.Isolation, s.Config, false
 	if s.Version > e.Version {
 		e.Version, e.Candidates = s.Version, s.Candidates
 		c.grants = nil

@@ -11,14 +11,20 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 		return
 	}
 	if a.passive(now, c, e) {
+		if c.said != e.Seen || c.proved == "" {
+			c.proved = c.stopped // of the moment it was said: what a later probe words otherwise is no news
+		}
 		c.said = e.Seen
 	}
 	r := events.Report{
 		Agent: a.self, Cluster: c.ref, Group: e.Group, Nonce: a.nonce, Seen: e.Seen, SeenSeq: e.SeenSeq, Role: e.Role, Primary: e.Primary,
-		Version: e.Version, Results: e.Results, Fenced: e.Fenced, Exempt: a.exempt(c, e), Override: c.override.Text,
+		Version: e.Version, Results: e.Results, Fenced: e.Fenced, Exempt: a.exempt(c, e), Override: c.override.Text, Config: e.Config, Released: e.Released,
 	}
 	if e.Role == events.RolePassive {
 		r.Passive = c.said
+		if c.said != 0 {
+			r.Stopped = c.proved
+		}
 	}
 	if e.Role == events.RoleActive && c.server == events.ServerWritable && c.busy != Promote && c.busy != Start { // a write was acknowledged when these end
 		r.Serving = e.Seen
@@ -35,7 +41,7 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 func same(r, s *events.Report) bool {
 	return r.Agent == s.Agent && r.Cluster == s.Cluster && r.Group == s.Group && r.Nonce == s.Nonce && r.No == s.No && r.Seen == s.Seen && r.SeenSeq == s.SeenSeq &&
 		r.Role == s.Role && r.Passive == s.Passive && r.Serving == s.Serving && r.Primary == s.Primary && r.Version == s.Version && r.Fenced == s.Fenced &&
-		r.Exempt == s.Exempt && r.Override == s.Override &&
+		r.Exempt == s.Exempt && r.Override == s.Override && r.Stopped == s.Stopped && r.Config == s.Config && r.Released == s.Released &&
 		len(r.Results) == len(s.Results) && (len(r.Results) == 0 || &r.Results[0] == &s.Results[0])
 }
 
@@ -70,6 +76,7 @@ type View struct {
 	Right   events.Instant // 0 = none
 	Rule    string         // the row that holds it
 	Exempt  bool
+	Let     bool // released from care: only its epoch is remembered
 	Step    *events.Step
 	Tend    []string // names of the clusters that may follow it; nil = it is not to be tended now
 }
@@ -80,7 +87,7 @@ func (a *Agent) Views(now events.Instant) []View {
 	for _, c := range a.cs {
 		v := View{Cluster: c.ref, Rule: c.wait}
 		if e := a.led.Find(c.ref); e != nil {
-			v.Group, v.Managed, v.Role, v.Epoch, v.Exempt, v.Step = e.Group, true, e.Role, e.Seen, e.Exempt(), e.Step
+			v.Group, v.Managed, v.Role, v.Epoch, v.Exempt, v.Let, v.Step = e.Group, true, e.Role, e.Seen, e.Exempt(), e.Released, e.Step
 			v.Right = a.Right(now, c.ref)
 			if e.Mode != events.ModeObserve && !e.Released && c.busy != Restore && (c.server == events.ServerRecovery || c.server == events.ServerWritable && v.Right > now) {
 				v.Tend = e.Peers

@@ -30,7 +30,6 @@ type host struct {
 	trap       time.Duration // the next fsync of the ledger is the last thing the agent does for so long; 0 = no trap
 	wake       alarm
 	full       uint64
-	delta      uint64
 	sick       map[events.Ref]at // since when an active with a right does not serve
 
 	guard      *lease.Guard // nil = no process
@@ -112,8 +111,7 @@ func (h *host) startAgent() {
 	h.life++
 	h.w.nonces++
 	h.nonce = fmt.Sprintf("n%d", h.w.nonces)
-	h.full++
-	h.delta, h.wake = 0, alarm{}
+	h.wake = alarm{}
 	h.guardHeard = h.w.now
 	var led lease.Ledger
 	if h.disk != nil {

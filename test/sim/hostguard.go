@@ -325,8 +325,8 @@ func (h *host) restore(s *server, a lease.Action, end func(events.Result)) {
 // probe looks at every server, tells the core, and sends health.
 func (h *host) probe(life int) {
 	w := h.w
-	health := events.Health{Agent: h.ref, Nonce: h.nonce, Full: h.full, Delta: h.delta, Peer: h.ref.String()}
-	h.delta++
+	h.full++
+	health := events.Health{Agent: h.ref, Nonce: h.nonce, Full: h.full, Peer: h.ref.String()} // every message is a whole one
 	// The guard unheard for long: the agent restarts it, and until it is back freezes by itself (D1).
 	if h.guard == nil && w.now-h.guardHeard > 3*w.d.Beat {
 		for _, l := range h.agent.Lefts(h.clock()) {
@@ -365,7 +365,7 @@ func (h *host) health(s *server) events.ClusterHealth {
 		if v.Cluster != s.ref {
 			continue
 		}
-		ch.Managed = v.Managed
+		ch.Managed, ch.Seen, ch.Role = v.Managed && !v.Let, v.Epoch, v.Role
 		well := v.Role != events.RoleActive || v.Right <= h.clock() || ch.Server == events.ServerWritable || ch.Server == events.ServerFrozen
 		if well {
 			delete(h.sick, s.ref)

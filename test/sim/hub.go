@@ -204,6 +204,10 @@ func (h *hub) snapshot(term events.Seq, region string) fleet.Snapshot {
 		h.must(json.Unmarshal(m.Data, &parts[len(parts)-1]))
 	})
 	s.Rollouts = fleet.Assemble(heads, parts)
+	all(events.StreamState, events.Prefix+"cmd.>", func(m bus.Message) {
+		a, cluster, _ := events.ParseCommand(m.Subject)
+		s.Commands = append(s.Commands, fleet.Command{Agent: a, Cluster: cluster, Seq: m.Seq})
+	})
 	all(events.StreamConfig, events.SubjectGroup("*"), func(m bus.Message) {
 		g := fleet.GroupConfig{Revision: m.Seq}
 		h.must(json.Unmarshal(m.Data, &g.GroupConfig))

@@ -132,6 +132,7 @@ func (d *Driver) fill(h *events.ClusterHealth, f facts) {
 		h.Server = events.ServerWritable
 		return
 	}
+	h.Stopped = "it answers, in recovery" + d.signalled()
 	h.Server, h.Replayed, h.Streaming = events.ServerRecovery, f.replayed, f.receiver == "streaming"
 	if h.Upstream = f.upstream; h.Upstream == "" {
 		h.Upstream = sourceOf(f.conninfo)
@@ -167,6 +168,7 @@ func (d *Driver) silent(ctx context.Context, h *events.ClusterHealth) {
 			return
 		}
 		h.Server, h.Empty = events.ServerDown, d.empty() && !exists(d.beside(oldDir)) && !exists(d.beside(asideDir))
+		h.Stopped = "postmaster absent, no process of it, port closed" + d.signalled()
 		if h.Empty {
 			h.Error = "there is no data in " + d.cfg.Data
 			return
@@ -179,6 +181,14 @@ func (d *Driver) silent(ctx context.Context, h *events.ClusterHealth) {
 			h.Error = why
 		}
 	}
+}
+
+// signalled says whether a start that bypasses the gate would come up read-only.
+func (d *Driver) signalled() string {
+	if exists(d.path(signalFile)) {
+		return ", " + signalFile + " present"
+	}
+	return ""
 }
 
 // address is where clients and peers reach it, empty while not even the port is known.
