@@ -49,6 +49,7 @@ type Member struct {
 	Cert     string   `json:"cert,omitempty"`
 	SystemID string   `json:"system_id,omitempty"`
 	Address  string   `json:"address,omitempty"`
+	Override string   `json:"override,omitempty"` // a person overrode its fence on its host: who, when, why; until its agent says that this was ended there
 	Hold     string   `json:"hold,omitempty"` // failed, and restored only when a person asks: why
 	// Work is the restore or rebuild under way: passive by role, but no candidate before it streams.
 	Work  *Operation   `json:"work,omitempty"`

@@ -103,6 +103,7 @@ func Run(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 		cfg: cfg, ref: events.AgentRef{Region: cfg.Region, Agent: cfg.Name}, d: d, log: log, nonce: rand.Text(), metrics: newMetrics(scoped),
 		inbox: make(chan func(events.Instant) lease.Effects, inboxSize), clients: make(chan *guard.Client), restoring: make(chan struct{}, restoresAtOnce),
 	}
+	scoped.MustRegister(newGateCollector(cfg.GateLog()))
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	led, err := a.open()

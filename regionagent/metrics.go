@@ -10,6 +10,7 @@ import (
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/bus"
 	"github.com/switchback-dr/switchback/regionagent/boottime"
+	"github.com/switchback-dr/switchback/regionagent/guard"
 	"github.com/switchback-dr/switchback/regionagent/lease"
 )
 
@@ -28,6 +29,7 @@ type metrics struct {
 	promises *prometheus.CounterVec
 	guard    prometheus.Gauge
 	freeze   prometheus.Gauge
+	override *prometheus.GaugeVec
 
 	kernelOn, kernelLeft, kernelDropped *prometheus.GaugeVec
 }
@@ -54,8 +56,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		kernelLeft:    gauge("switchback_kernel_lease_left_seconds", "Until the deadline in the kernel, negative after it; 0 if there is none.", "cluster"),
 		kernelDropped: gauge("switchback_kernel_lease_dropped_packets", "Packets dropped since the program was attached: after the deadline (late), or of a server that has ended (former).", "cluster", "why"),
 		freeze:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_freeze_worst_seconds", Help: "Worst time to freeze a tree on this host, measured at start-up (S)."}),
+		override:      gauge("switchback_override_latched", "1 while a person's override of a fence is written down on this host.", "cluster"),
 	}
-	r.MustRegister(m.beats, m.beatTook, m.lanes, m.right, m.role, m.epoch, m.server, m.lag, m.lsn, m.fences, m.promises, m.guard, m.freeze, m.kernelOn, m.kernelLeft, m.kernelDropped)
+	r.MustRegister(m.beats, m.beatTook, m.lanes, m.right, m.role, m.epoch, m.server, m.lag, m.lsn, m.fences, m.promises, m.guard, m.freeze, m.override, m.kernelOn, m.kernelLeft, m.kernelDropped)
 	return m
 }
 
@@ -101,6 +104,7 @@ func (a *agent) export() {
 	}
 	for _, v := range a.core.Views(now) {
 		l := []string{v.Group, v.Cluster.Cluster}
+		m.override.WithLabelValues(v.Cluster.Cluster).Set(bit(a.over.known[v.Cluster.String()].By != ""))
 		m.right.WithLabelValues(l...).Set(max(0, v.Right.Sub(now).Seconds()))
 		m.role.WithLabelValues(append(l, roleName(v.Role))...).Set(1)
 		m.epoch.WithLabelValues(l...).Set(float64(v.Epoch))
@@ -117,6 +121,35 @@ func (a *agent) export() {
 			}
 			m.lag.WithLabelValues(l...).Set(lag)
 		}
+	}
+}
+
+// gateCollector exports what the start gates of this host refused: they are processes of a moment, and leave it in a file.
+type gateCollector struct {
+	file string
+	desc *prometheus.Desc
+}
+
+func newGateCollector(file string) gateCollector {
+	return gateCollector{file, prometheus.NewDesc("switchback_gate_refusals_total", "Starts that the start gate made read-only, by the row of its table that did it last.", []string{"cluster", "row"}, nil)}
+}
+
+// Describe implements prometheus.Collector.
+func (g gateCollector) Describe(out chan<- *prometheus.Desc) { out <- g.desc }
+
+// Collect implements prometheus.Collector. A file that can't be read shows as an error of the scrape.
+func (g gateCollector) Collect(out chan<- prometheus.Metric) {
+	all, err := guard.ReadRefusals(g.file)
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(g.desc, err)
+		return
+	}
+	for name, r := range all {
+		ref, err := events.ParseRef(name)
+		if err != nil {
+			continue // not ours
+		}
+		out <- prometheus.MustNewConstMetric(g.desc, prometheus.CounterValue, float64(r.Count), ref.Cluster, r.Row)
 	}
 }
 

@@ -97,6 +97,9 @@ func (p *page) note(g *fleet.GroupView) string {
 		case c.Role == events.RoleFailed:
 			notes = append(notes, c.Cluster.Region+" failed")
 		}
+		if c.Override != "" {
+			notes = append(notes, c.Cluster.Region+" OVERRIDDEN by a person")
+		}
 		if c.Quiet != nil {
 			notes = append(notes, fmt.Sprintf("%s in maintenance until %s", c.Cluster.Region, p.clock(c.Quiet.Until)))
 		}

@@ -18,6 +18,9 @@ func (p *page) clusters(g *fleet.GroupView) {
 		if r := remark(g, c); r != "" {
 			p.line("%s", r)
 		}
+		if c.Override != "" {
+			p.line("%s was OVERRIDDEN on its host by %s; once that is settled, there: switchback guard override %s --end", c.Cluster, plain(c.Override), c.Cluster.Cluster)
+		}
 		if q := c.Quiet; q != nil {
 			why := ""
 			if q.Why != "" {

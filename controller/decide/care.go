@@ -59,6 +59,28 @@ func endQuiet(f *Facts, o *Outcome) {
 	}
 }
 
+// overridden lists the members of which their agents say something else about an override than the record does.
+func (f *Facts) overridden() []*Cluster {
+	var cs []*Cluster
+	for i := range f.Members {
+		if c := &f.Members[i]; c.Reported && f.Record.Member(c.Cluster) != nil && c.Report.Override != c.Member.Override {
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
+func tellOverrides(f *Facts, o *Outcome) {
+	for _, c := range f.overridden() {
+		o.draft(f).Member(c.Cluster).Override = c.Report.Override
+		n := o.notice(f, events.NoticeAlarm)
+		n.Cluster, n.Region, n.Why = c.Cluster.Cluster, c.Cluster.Region, fmt.Sprintf("the fence of %s was overridden on its host by %s", c.Cluster, c.Report.Override)
+		if c.Report.Override == "" {
+			n.Type, n.Why = events.NoticeAutomation, fmt.Sprintf("the override of %s was ended on its host (it was by %s)", c.Cluster, c.Member.Override)
+		}
+	}
+}
+
 // notRestartable says why a cluster can't be restarted now; "" if it can.
 func (f *Facts) notRestartable() string {
 	m := f.askedMember()

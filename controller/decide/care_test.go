@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -131,4 +132,29 @@ func TestMembersJoinAndLeave(t *testing.T) {
 	if m := o.Record.Member(refD); m == nil || m.Role != events.RoleFailed || m.Hold == "" || m.Candidate() {
 		t.Fatalf("member %+v: want D failed until it is restored", m)
 	}
+}
+
+// TestOverrideIsRecordedAndTold: an agent reports that a person broke the glass on its host; it is told once, and once more when that was ended.
+func TestOverrideIsRecordedAndTold(t *testing.T) {
+	t.Parallel()
+	f := healthy(t)
+	told := func(want string, kind string) {
+		t.Helper()
+		o := Step(f)
+		if o.Record == nil || o.Record.Members[0].Override != f.Members[0].Report.Override {
+			t.Fatalf("recorded %+v", o.Record)
+		}
+		if len(o.Notices) != 1 || o.Notices[0].Type != kind || o.Notices[0].Cluster != refA.Cluster || !strings.Contains(o.Notices[0].Why, want) {
+			t.Fatalf("told %+v: want one %s with %q", o.Notices, kind, want)
+		}
+		f.Record = o.Record
+		f.Members[0].Member = o.Record.Members[0]
+		if o := Step(f); len(o.Notices) > 0 {
+			t.Fatalf("told again: %+v", o.Notices)
+		}
+	}
+	f.Members[0].Report.Override = "alice, today: no way out"
+	told("overridden on its host by alice, today: no way out", events.NoticeAlarm)
+	f.Members[0].Report.Override = ""
+	told("it was by alice", events.NoticeAutomation)
 }

@@ -67,6 +67,8 @@ var upkeeps = [...]row{
 	{"restart.over", "active", "a planned restart ended", func(f *Facts) bool { ended, _ := f.restartOver(); return ended != "" }, func(f *Facts, o *Outcome) { f.endRestart(o, "") }, "its end is told"},
 	{"upkeep.protected", "active", "a healthy passive exists again since the last move", protectedAgain, protect, "the second clock of the move stops"},
 	{"upkeep.quiet", "any", "a maintenance is over", func(f *Facts) bool { return len(f.quietOver()) > 0 }, endQuiet, "its absence counts again"},
+	{"upkeep.override", "any", "an agent reports that a person overrode a fence on its host, or ended that", func(f *Facts) bool { return len(f.overridden()) > 0 }, tellOverrides,
+		"it is recorded, and an alarm"},
 	{"upkeep.released", "active", "the group was removed from the configuration and can be let go", func(f *Facts) bool {
 		return f.Config.Removed && !f.Record.Running() && f.notReleasable() == ""
 	}, release, "{group} is not configured any more: it is released, and its databases go on as a plain pair"},

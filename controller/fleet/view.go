@@ -73,6 +73,7 @@ type ClusterView struct {
 	Op       string              `json:"op,omitempty"`   // id of its restore under way
 	Work     *events.Work        `json:"work,omitempty"` // how far that got
 	Quiet    *events.Maintenance `json:"quiet,omitempty"`
+	Override string              `json:"override,omitempty"` // a person overrode its fence on its host: who, when, why
 }
 
 // needPerson lists the rows after which nothing happens until somebody acts.
@@ -157,8 +158,9 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 		cv := ClusterView{
 			Cluster: c.Cluster, Home: c.Home, Role: c.Role, Server: c.Health.Server, Timeline: c.Health.Timeline, LSN: c.Health.LSN, Lag: -1, Agent: c.Agent,
 			Silent: c.Silent, Age: c.Age, Epoch: c.Report.Seen, Error: c.Health.Error, Address: c.Address, State: decide.StateOf(g.record, c),
-			Hold: c.Hold, Work: c.Health.Work, Quiet: c.Quiet,
+			Hold: c.Hold, Work: c.Health.Work, Quiet: c.Quiet, Override: c.Member.Override,
 		}
+		gv.NeedsPerson = gv.NeedsPerson || cv.Override != ""
 		if c.Member.Work != nil {
 			cv.Op = c.Member.Work.ID
 		}
