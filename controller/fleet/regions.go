@@ -238,6 +238,9 @@ func (f *Fleet) regionFacts(now events.Instant, r *region) gate.RegionFacts {
 			fs.Quiet = append(fs.Quiet, f.silence(now, a, s))
 			continue
 		}
+		for _, alarm := range a.alarms {
+			fs.Troubles = append(fs.Troubles, a.ref.Agent+": "+alarm)
+		}
 		for _, c := range a.holds {
 			if t := f.trouble(now, c); t != "" {
 				fs.Troubles = append(fs.Troubles, c.Cluster+" "+t)

@@ -90,16 +90,18 @@ func TestAcknowledgeOfARegion(t *testing.T) {
 	}
 }
 
-// A region whose agents all beat is degraded by what is wrong with its clusters: down, nothing arrives, too far behind.
+// A region whose agents all beat is degraded by what is wrong with its clusters: down, nothing arrives, too far behind, no space left; and by what its agents say of themselves.
 func TestTroublesDegradeARegion(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		health events.ClusterHealth
 		says   string
 	}{
+		"full":    {events.ClusterHealth{Server: events.ServerRecovery, Streaming: true, LSN: 10000, Alarm: "has no space left"}, "b has no space left"},
 		"down":    {events.ClusterHealth{Server: events.ServerDown, Down: time.Second}, "b is down"},
 		"broken":  {events.ClusterHealth{Server: events.ServerRecovery, LSN: 10000}, "b follows nobody"},
 		"behind":  {events.ClusterHealth{Server: events.ServerRecovery, Streaming: true, LSN: 500}, "b is 9500 B behind, its group may lose 1000 B"},
+		"alarm":   {events.ClusterHealth{Server: events.ServerRecovery, Streaming: true, LSN: 10000}, "the guard is down"},
 		"nothing": {events.ClusterHealth{Server: events.ServerRecovery, Streaming: true, LSN: 10000}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +114,11 @@ func TestTroublesDegradeARegion(t *testing.T) {
 				w.seq += 2
 				w.apply(HealthSeen{events.Health{Agent: agentAt(0), Nonce: "n", Full: uint64(w.seq - 1), Clusters: []events.ClusterHealth{{Cluster: ref(0), Server: events.ServerWritable, LSN: 10000}}}})
 				c.health.Cluster, c.health.SystemID = ref(1), "s"
-				w.apply(HealthSeen{events.Health{Agent: agentAt(1), Nonce: "n", Full: uint64(w.seq), Clusters: []events.ClusterHealth{c.health}}})
+				h := events.Health{Agent: agentAt(1), Nonce: "n", Full: uint64(w.seq), Clusters: []events.ClusterHealth{c.health}}
+				if name == "alarm" {
+					h.Alarms = []string{"the guard is down"}
+				}
+				w.apply(HealthSeen{h})
 				w.later(100 * time.Millisecond)
 			}
 			j := w.f.regions.get("r2").judged
