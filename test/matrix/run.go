@@ -30,6 +30,9 @@ const perStage = 25
 // errNoKernel says that this machine can have no kernel lease.
 var errNoKernel = errors.New("no kernel lease here")
 
+// none says that the machine has not what a stage needs.
+func none(err error) bool { return errors.Is(err, stage.ErrNoDisks) || errors.Is(err, errNoKernel) }
+
 // runner plays on a stage until that is of no use any more.
 type runner struct {
 	Options
@@ -62,8 +65,14 @@ func (r *runner) play(ctx context.Context, p Play) {
 		r.strike(false)
 	}
 	if r.scene == nil {
-		if err := r.raise(ctx, p.Need); err != nil {
-			if errors.Is(err, stage.ErrNoDisks) || errors.Is(err, errNoKernel) {
+		err := r.raise(ctx, p.Need)
+		if err != nil && !none(err) { // a machine that is busy for a minute may be so no more
+			r.Say("  once more: " + err.Error())
+			r.strike(false)
+			err = r.raise(ctx, p.Need)
+		}
+		if err != nil {
+			if none(err) {
 				r.skip(p, err.Error())
 				return
 			}

@@ -50,6 +50,8 @@ var Unstruck = []Left{
 	{"restore.*", "a restore is no step of a move: test/e2e strikes at its steps"},
 	{"failback.*", "a restore, then the steps of a switchover: test/e2e strikes at them"},
 	{"drill.*", "a switchover there and back: its steps are those of a switchover"},
+	{"halt*", "agents and record contradict each other: automation stands still"},
+	{"rebuild.*", "a person rebuilds a lost record: nothing is moved"},
 	{"restart.*", "a planned restart moves nothing"},
 	{"release.*", "a release moves nothing"},
 	{"wait.*", "nothing is recorded: what it waits for is the step before it"},
@@ -66,6 +68,7 @@ var Unstruck = []Left{
 // NoWork says which verbs of agents no step has in hand, and why.
 var NoWork = []Left{
 	{string(events.VerbFollow), "undoes a cut when a move is aborted: the faults that abort at every step"},
+	{string(events.VerbFence), "an external fence is a program of the site's, and a stage has none"},
 	{string(events.VerbRestart), "a planned restart moves nothing"},
 	{string(events.VerbRelease), "a release moves nothing"},
 }
