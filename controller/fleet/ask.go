@@ -14,9 +14,9 @@ func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
 	switch {
 	case ans.Why != "":
 	case in.Rollout != "":
-		units = f.steer(now, in, &ans, eff)
+		f.steer(now, in, &ans, eff)
 	case in.Many():
-		units = f.many(now, in, &ans, eff)
+		f.many(now, in, &ans, eff)
 	case in.Group != "":
 		g := f.groups.get(in.Group)
 		if g == nil || g.config.Group == "" && g.record == nil {

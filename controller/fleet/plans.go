@@ -12,10 +12,10 @@ import (
 )
 
 // many takes an ask about many groups: a plan of them, or the run of one. A dry run is a plan.
-func (f *Fleet) many(now Now, in AskSeen, ans *events.Answer, eff *Effects) []unit {
+func (f *Fleet) many(now Now, in AskSeen, ans *events.Answer, eff *Effects) {
 	if s := f.ranAs(in.ID); s != nil {
 		ans.Accepted, ans.Rollout, ans.Why = true, s.Head.ID, fmt.Sprintf("rollout %s is under way or done already", s.Head.ID)
-		return nil
+		return
 	}
 	planned := in.Verb == events.AskPlan || in.DryRun
 	s, why := f.planFor(now, in, eff)
@@ -29,9 +29,9 @@ func (f *Fleet) many(now Now, in AskSeen, ans *events.Answer, eff *Effects) []un
 		if s != nil {
 			ans.Items = leftOut(s)
 		}
-		return nil
+		return
 	}
-	f.rollouts[s.Head.Slot] = s
+	f.rollouts[s.Head.Slot], f.rolloutAt = s, now.Boot // it is looked at, and stored with what it begins, in this very step
 	h := &s.Head
 	ans.Accepted, ans.Rollout, ans.Items = true, h.ID, leftOut(s)
 	if planned {
@@ -40,12 +40,10 @@ func (f *Fleet) many(now Now, in AskSeen, ans *events.Answer, eff *Effects) []un
 			ans.Why = fmt.Sprintf("plan %s can't be run: %s", h.ID, h.Defunct)
 		}
 		eff.Tell = append(eff.Tell, events.Notice{Type: events.NoticePlan, Rollout: h.ID, Region: h.Region, Rule: "ask.plan", By: in.Actor, Why: ans.Why})
-		return f.keepRollout(s)
+		return
 	}
 	ans.Why = fmt.Sprintf("rollout %s: %s of %s, %s", h.ID, h.Verb, h.About(), h.Tally)
 	eff.Tell = append(eff.Tell, rollout.Run(s, in.Actor, in.ID, in.Reason, time.Time{}, now.Wall))
-	f.rolloutAt = now.Boot
-	return nil // it is looked at, and stored with what it begins, in this very step
 }
 
 // ranAs finds the rollout that an ask began before.

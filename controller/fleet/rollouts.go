@@ -76,7 +76,11 @@ func (f *Fleet) paceRollouts(now Now, eff *Effects) []unit {
 	f.rolloutAt = events.Never
 	var units []unit
 	for _, s := range f.rollouts {
-		if s == nil || !s.Open() {
+		if s == nil {
+			continue
+		}
+		if !s.Open() {
+			units = append(units, f.keepRollout(s)...) // just made, or ended
 			continue
 		}
 		u, wake := f.pace(now, s, eff)
@@ -252,22 +256,21 @@ func (f *Fleet) unwell(now events.Instant, g *group, protected bool) string {
 }
 
 // steer does what a person asks of a rollout, at once.
-func (f *Fleet) steer(now Now, in AskSeen, ans *events.Answer, eff *Effects) []unit {
+func (f *Fleet) steer(now Now, in AskSeen, ans *events.Answer, eff *Effects) {
 	s, why := f.rolloutNamed(in.Rollout)
 	if why != "" {
 		ans.Why = why
-		return nil
+		return
 	}
 	ans.Rollout = s.Head.ID
 	if in.DryRun {
 		ans.Accepted, ans.Why = true, fmt.Sprintf("would %s rollout %s if that can be done then: nothing was done", in.Verb, s.Head.ID)
-		return nil
+		return
 	}
 	ok, why, tell := rollout.Steer(s, in.Verb, in.Group, in.Actor, in.Reason, now.Wall)
 	ans.Accepted, ans.Why = ok, why
 	eff.Tell = append(eff.Tell, tell...)
-	f.rolloutAt = now.Boot
-	return f.keepRollout(s)
+	f.rolloutAt = now.Boot // it is looked at, and stored, in this very step
 }
 
 // moved has the rollouts of a group looked at: its record has changed.
