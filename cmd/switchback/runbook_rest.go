@@ -19,6 +19,8 @@ func (b *runbook) home(d *document.Document) {
 		}
 	}
 	u := d.Under("Bring it home").Say("Restores what must be, then swaps without loss; until the swap everything goes on where it is.")
+	u.Type("switchback plan failback --region REGION")
+	u.Type("switchback failback --region REGION")
 	u.Type("switchback failback GROUP --dry-run")
 	u.Type("switchback failback GROUP")
 	u.Type("switchback report GROUP --commits")
@@ -38,6 +40,7 @@ func (b *runbook) database(d *document.Document) {
 func (b *runbook) planned(d *document.Document) {
 	s := d.Section("Planned work").Say("A switchover loses nothing: every gate is passed first, and whatever is missed gives the group back to its old active.")
 	s.Type("switchback switchover GROUP --reason WHY")
+	s.Type("switchback drill GROUP --reason WHY")
 	s.Type("switchback maintenance REGION/CLUSTER --for 30m --reason WHY")
 	s.Type("switchback restart REGION/CLUSTER")
 }
@@ -54,6 +57,10 @@ func (b *runbook) control(d *document.Document) {
 	u := d.Under("Last resort: without a fence").Say(
 		"If the old active can't be reached and its lease can't be proved lapsed, the fence can be waived by name. Make sure yourself that the old server is off: two writable copies are possible from then on, until its agent reports in.")
 	u.Type("switchback failover GROUP --unfenced --reason WHY")
+	last := d.Under("Last resort: no controller can be reached").Say(
+		"On the host of one database, as root, and only if you know that nobody else was made active: it starts, or is let go, whatever its right. It is written down, and shown until somebody ends it.")
+	last.Type("switchback guard override CLUSTER --reason WHY")
+	last.Type("switchback guard override CLUSTER --end")
 }
 
 // each is what one wants to know of a group at 3 a.m.

@@ -44,6 +44,7 @@ func (b *runbook) look(d *document.Document) {
 	s.Type("switchback why GROUP")
 	s.Type("switchback why --region REGION")
 	s.Type("switchback events -f")
+	s.Type("switchback rollout list")
 }
 
 func (b *runbook) automation(d *document.Document) {
@@ -96,7 +97,7 @@ func (b *runbook) dark(d *document.Document, region string) {
 	if len(byHand) == 0 {
 		return
 	}
-	u := d.Under("By hand in " + region).Say("These wait for a person. Each is fenced by its lapsed lease before anything is promoted; what would be lost is said first.")
+	u := d.Under("By hand in " + region).Say("`switchback failover --region " + region + "` shows the plan of all that is left there, asks, and runs it. These wait for a person. Each is fenced by its lapsed lease before anything is promoted; what would be lost is said first.")
 	for _, g := range byHand {
 		u.Type(fmt.Sprintf("switchback failover %s --dry-run", g.Group))
 		u.Type(fmt.Sprintf("switchback failover %s --reason WHY", g.Group))
