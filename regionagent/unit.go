@@ -33,6 +33,7 @@ func openHosted(cfg *config.Agent, name, unit string, log *slog.Logger) (*hosted
 			continue
 		}
 		a := &agent{cfg: cfg, ref: events.AgentRef{Region: cfg.Region, Agent: cfg.Name}, log: log}
+		a.chooseKernel() // a server without a unit has a cgroup of its own then
 		if err := a.addCluster(c, nil); err != nil {
 			return nil, err
 		}

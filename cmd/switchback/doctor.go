@@ -55,12 +55,12 @@ func (d *diagnosis) found(result, what, format string, args ...any) {
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	host := false
+	host, path := false, ""
 	c := &cobra.Command{
 		Use: "doctor", Short: "Check the hub, the streams, the controllers and the durations, or this host; says what it can't check", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if host {
-				return a.doctorHost()
+				return a.doctorHost(cmd.Context(), path)
 			}
 			o, err := a.hubOptions()
 			if err != nil {
@@ -84,7 +84,8 @@ func (a *app) doctorCommand() *cobra.Command {
 			return d.verdict()
 		},
 	}
-	c.Flags().BoolVar(&host, "host", false, "look at this host instead: whether the kernel lease can run here, and why not (as root)")
+	c.Flags().BoolVar(&host, "host", false, "look at this host instead: how its clusters are fenced and what that lacks (as root)")
+	c.Flags().StringVarP(&path, "config", "c", agentFile, "with --host: the agent's file")
 	return c
 }
 

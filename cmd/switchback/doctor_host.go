@@ -1,18 +1,31 @@
 package main
 
 import (
+	"context"
+	"log/slog"
+
+	"github.com/switchback-dr/switchback/pkg/config"
+	"github.com/switchback-dr/switchback/pkg/telemetry"
+	"github.com/switchback-dr/switchback/regionagent"
 	"github.com/switchback-dr/switchback/regionagent/kernel"
 )
 
 // hostUnchecked is what a look at a host does not tell.
 var hostUnchecked = []string{
-	"how fast this host freezes its clusters (S): its agent measures it when it starts",
+	"whether the agent, which may have been refused a lease, has measured the same: its metric switchback_freeze_worst_seconds says",
 	"whether each server was started in the cgroup that is watched: the agent's metric switchback_kernel_lease_in_force says",
 }
 
-// doctorHost looks at this host instead of the hub.
-func (a *app) doctorHost() error {
+// doctorHost looks at this host instead of the hub: what an agent's file needs of it, and whether the kernel lease can run.
+func (a *app) doctorHost(ctx context.Context, path string) error {
 	d := &diagnosis{Durations: []duration{}, Unchecked: hostUnchecked}
+	if cfg, err := config.LoadAgent(path); err != nil {
+		d.found("fail", "agent's file", "%v; name another with --config", err)
+	} else {
+		for _, f := range regionagent.CheckHost(ctx, cfg, telemetry.NewLogger(a.err, slog.LevelError)) {
+			d.found(f.Result, f.What, "%s", f.Text)
+		}
+	}
 	d.kernelLease(kernel.Check())
 	if err := a.showValue(d, func(p *page) { p.findings(d) }); err != nil {
 		return err
