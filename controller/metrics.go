@@ -23,6 +23,7 @@ type metrics struct {
 	operations *prometheus.CounterVec
 	phases     *prometheus.HistogramVec
 	lost       *prometheus.CounterVec
+	sync       *prometheus.GaugeVec
 	applied    prometheus.Histogram
 	moves      *prometheus.GaugeVec
 }
@@ -41,6 +42,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		blind:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_blind", Help: "1 while this leader reaches fewer than half of the regions."}),
 		needs:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_groups_waiting", Help: "Groups that wait for a person."}),
 		readiness: gauge("switchback_groups_readiness", "Groups by the region of their active and by readiness: ready (fit, drilled lately), stale (fit, not drilled lately), not-ready.", "cloud_region", "readiness"),
+		sync:      gauge("switchback_groups_sync", "Groups in sync by the region of their active: in-sync (a standby has every acknowledged write), alone (none has).", "cloud_region", "state"),
 		drills:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_drills_total", Help: "Drills ended, by the region of the active and the verdict."}, []string{"cloud_region", "end"}),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_decisions_total", Help: "Decisions and non-decisions told, by the row that fired."},
 			[]string{"cloud_region", "rule"}),
@@ -54,7 +56,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		applied: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchback_input_seconds", Help: "How long one input took to be decided.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 10)}),
 	}
 	m.moves = gauge("switchback_rollout_moves", "Moves of the rollouts under way, by the region a rollout is of and by what became of them.", "cloud_region", "verb", "state")
-	r.MustRegister(m.moves, m.verdict, m.clusters, m.agents, m.lag, m.leads, m.term, m.blind, m.needs, m.readiness, m.drills, m.decisions, m.operations, m.phases, m.lost, m.applied)
+	r.MustRegister(m.moves, m.verdict, m.clusters, m.agents, m.lag, m.leads, m.term, m.blind, m.needs, m.readiness, m.sync, m.drills, m.decisions, m.operations, m.phases, m.lost, m.applied)
 	return m
 }
 
@@ -69,6 +71,12 @@ func (m *metrics) show(v fleet.View) {
 		}
 		if g.NeedsPerson {
 			needs++
+		}
+	}
+	m.sync.Reset()
+	for i := range v.Groups {
+		if g := &v.Groups[i]; g.Sync() {
+			m.sync.WithLabelValues(g.Record.Active.Region, map[bool]string{true: "in-sync", false: "alone"}[len(g.Record.Sync.Members()) > 0]).Inc()
 		}
 	}
 	m.needs.Set(float64(needs))
@@ -110,6 +118,7 @@ func (m *metrics) retired() {
 	m.lag.Reset()
 	m.readiness.Reset()
 	m.moves.Reset()
+	m.sync.Reset()
 	m.leads.Set(0)
 	m.term.Set(0)
 	m.blind.Set(0)

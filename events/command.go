@@ -29,11 +29,18 @@ type Set struct {
 	Peers      []string    `json:"peers,omitempty"`  // names of the group's other clusters, which may follow this one
 	Config     uint64      `json:"config,omitempty"` // revision of the group's configuration Mode and Isolation are of
 	Step       *Step       `json:"step,omitempty"`
-	Term       Seq         `json:"term"` // the leader's, for the audit; safety never depends on it
+	Sync       *SyncOrder  `json:"sync,omitempty"` // active: whom its commits wait for; nil = that is not ours to say
+	Term       Seq         `json:"term"`           // the leader's, for the audit; safety never depends on it
 }
 
 // EventType names the payload in the catalogue.
 func (Set) EventType() string { return "switchback.set" }
+
+// SyncOrder is whom the commits of an active wait for (3-lifecycle, replication modes). It stands in the record's Sync before it is sent.
+type SyncOrder struct {
+	Version uint64   `json:"version"`         // of the record's Sync: no two orders of a group share one
+	Names   []string `json:"names,omitempty"` // clusters, each of which every commit waits for, the last to join first; none = for nobody
+}
 
 // Verb is what a step asks an agent to do to a cluster besides holding its role.
 type Verb string

@@ -44,20 +44,40 @@ func (Automation) EventType() string { return "switchback.automation" }
 
 // GroupConfig is `cfg.group.<group>`.
 type GroupConfig struct {
-	Group     string     `json:"group"`
-	Project   string     `json:"project"`
-	Kind      Kind       `json:"kind"`
-	Primary   Ref        `json:"primary"`
-	Recovery  []Ref      `json:"recovery"`
-	Mode      Mode       `json:"mode"`
-	Isolation Isolation  `json:"isolation"`
-	Priority  int        `json:"priority"` // lower moves first
-	DependsOn []string   `json:"depends_on,omitempty"`
-	MaxLoss   LossBudget `json:"max_loss"`
-	Restore   Restore    `json:"restore,omitempty"` // empty = auto
-	Drill     *Schedule  `json:"drill,omitempty"`   // nil = only when a person asks
-	Removed   bool       `json:"removed,omitempty"` // tombstone
+	Group       string      `json:"group"`
+	Project     string      `json:"project"`
+	Kind        Kind        `json:"kind"`
+	Primary     Ref         `json:"primary"`
+	Recovery    []Ref       `json:"recovery"`
+	Mode        Mode        `json:"mode"`
+	Isolation   Isolation   `json:"isolation"`
+	Priority    int         `json:"priority"` // lower moves first
+	DependsOn   []string    `json:"depends_on,omitempty"`
+	MaxLoss     LossBudget  `json:"max_loss"`
+	Replication Replication `json:"replication,omitempty"` // empty = async
+	WhenAlone   WhenAlone   `json:"when_alone,omitempty"`  // in sync only
+	Restore     Restore     `json:"restore,omitempty"`     // empty = auto
+	Drill       *Schedule   `json:"drill,omitempty"`       // nil = only when a person asks
+	Removed     bool        `json:"removed,omitempty"`     // tombstone
 }
+
+// Replication says when a commit of the active is acknowledged.
+type Replication string
+
+// The replication modes.
+const (
+	ReplicateAsync Replication = ""     // once it is written here
+	ReplicateSync  Replication = "sync" // once a cluster of the sync set has it too (I4)
+)
+
+// WhenAlone says what becomes of commits in sync when the last cluster of the sync set is lost.
+type WhenAlone string
+
+// What commits do then.
+const (
+	AloneStrict  WhenAlone = "strict"  // wait until one is back, or a person says otherwise
+	AloneDegrade WhenAlone = "degrade" // go on without one: recorded first, and automation promotes nobody until one has joined
+)
 
 // Schedule is when something is due: cron's five fields in a time zone, and for how long after that it may still be begun.
 type Schedule struct {

@@ -53,6 +53,7 @@ type Durations struct {
 	SwitchGap  time.Duration // how long a switchover's gap may last before it is aborted
 	Prepare    time.Duration // how long a switchover may wait for its checkpoint and, after a restore, for lag to be gone
 	Restart    time.Duration // how long a planned restart may take: until then automation does not count the cluster as down
+	SyncWait   time.Duration // how long commits of a group in sync may wait before whoever they wait for is replaced, or they go on alone
 	Stalled    time.Duration // how long a restore may stand still before it is an alarm
 	KillAfter  time.Duration // a frozen server nobody released is killed
 	ReRead     time.Duration // how often an agent re-reads its own commands
@@ -71,10 +72,10 @@ func Profiles() []Durations {
 	safe, fast := base, base
 	safe.Profile, safe.Beat, safe.Run, safe.Freeze, safe.Margin, safe.Wait = "safe", 500*time.Millisecond, 5*time.Second, 500*time.Millisecond, 500*time.Millisecond, 6*time.Second
 	safe.Confirm, safe.ClusterConfirm, safe.Flapping, safe.TTL, safe.KillAfter = 10*time.Second, 20*time.Second, 15*time.Minute, 3*time.Second, 60*time.Second
-	safe.Probe, safe.Attempt = time.Second, 60*time.Second
+	safe.Probe, safe.Attempt, safe.SyncWait = time.Second, 60*time.Second, 5*time.Second
 	fast.Profile, fast.Beat, fast.Run, fast.Freeze, fast.Margin, fast.Wait = "fast", 250*time.Millisecond, 1500*time.Millisecond, 250*time.Millisecond, 250*time.Millisecond, 2*time.Second
 	fast.Confirm, fast.ClusterConfirm, fast.Flapping, fast.TTL, fast.KillAfter = 2*time.Second, 10*time.Second, 5*time.Minute, time.Second, 30*time.Second
-	fast.Probe, fast.Attempt = 250*time.Millisecond, 30*time.Second
+	fast.Probe, fast.Attempt, fast.SyncWait = 250*time.Millisecond, 30*time.Second, 2*time.Second
 	return []Durations{safe, fast}
 }
 
@@ -125,6 +126,7 @@ var Table = []Row{
 	{"switchover gap", "a switchover's gap, then abort", func(d *Durations) *time.Duration { return &d.SwitchGap }, time.Second, 10 * time.Minute},
 	{"prepare", "a switchover's checkpoint, then abort", func(d *Durations) *time.Duration { return &d.Prepare }, 10 * time.Second, time.Hour},
 	{"restart", "a planned restart, then it counts as down", func(d *Durations) *time.Duration { return &d.Restart }, 10 * time.Second, time.Hour},
+	{"sync wait", "commits wait for a standby, then it is replaced or they go on alone", func(d *Durations) *time.Duration { return &d.SyncWait }, time.Second, 10 * time.Minute},
 	{"stalled", "a restore without progress, then an alarm", func(d *Durations) *time.Duration { return &d.Stalled }, time.Second, time.Hour},
 	{"kill-after", "a frozen server nobody released is killed", func(d *Durations) *time.Duration { return &d.KillAfter }, time.Second, time.Hour},
 	{"re-read", "an agent re-reads its own commands", func(d *Durations) *time.Duration { return &d.ReRead }, 100 * time.Millisecond, time.Minute},
@@ -151,6 +153,7 @@ func (d Durations) Check() []string {
 	rel(d.Run >= 4*d.Beat, "F is %v: want at least 4 beats = %v", d.Run, 4*d.Beat)
 	rel(d.KillAfter > d.Run, "kill-after is %v: want more than F = %v", d.KillAfter, d.Run)
 	rel(d.Attempt > d.Wait+d.FenceAck, "attempt is %v: want more than L + fence ack = %v", d.Attempt, d.Wait+d.FenceAck)
+	rel(d.SyncWait > 2*d.Probe, "sync wait is %v: want more than two probes = %v", d.SyncWait, 2*d.Probe)
 	rel(d.FullHealth > d.Probe, "full health is %v: want more than probe = %v", d.FullHealth, d.Probe)
 	return bad
 }

@@ -40,6 +40,7 @@ type ClusterHealth struct {
 	Replayed  LSN           `json:"replayed,omitempty"`  // passive
 	Streaming bool          `json:"streaming,omitempty"` // passive: its receiver streams from Upstream
 	Upstream  string        `json:"upstream,omitempty"`  // passive: host:port it follows
+	End       LSN           `json:"end,omitempty"`       // passive: where its upstream last said that its log ends, also after the link is gone
 	Heard     time.Duration `json:"heard,omitempty"`     // passive: age of the last message from its upstream; 0 = not known
 	Lag       int64         `json:"lag,omitempty"`       // passive: bytes behind what its upstream last said
 	LagTime   time.Duration `json:"lag_time,omitempty"`  // passive: age of the last replayed commit while behind
@@ -54,7 +55,27 @@ type ClusterHealth struct {
 	Hinders   []string      `json:"hinders,omitempty"`  // why a planned move should not begin now: a base backup runs, replay is paused …
 	Work      *Work         `json:"work,omitempty"`     // a restore under way
 	Alarm     string        `json:"alarm,omitempty"`    // needs a person, although it may serve: no space left
+	Sync      *SyncHealth   `json:"sync,omitempty"`     // active of a group in sync
 	Error     string        `json:"error,omitempty"`
+}
+
+// SyncHealth is how the commits of an active wait for others.
+type SyncHealth struct {
+	Version  uint64        `json:"version"`            // of the order that our own file has; 0 = there is none
+	Foreign  string        `json:"foreign,omitempty"`  // what is in place instead of what our file says; empty = our file is obeyed
+	Setting  string        `json:"setting,omitempty"`  // synchronous_standby_names in place
+	Waiting  time.Duration `json:"waiting,omitempty"`  // for how long the oldest wait known goes on; 0 = commits are acknowledged
+	At       LSN           `json:"at,omitempty"`       // … and up to where its standbys must have everything for it to end
+	Standbys []SyncStandby `json:"standbys,omitempty"` // in the order's order
+	Why      string        `json:"why,omitempty"`      // why the order is not seen to hold yet
+	Open     []string      `json:"open,omitempty"`     // who may be acknowledged without a wait: roles and databases with a synchronous_commit of their own
+}
+
+// SyncStandby is one that commits wait for, as the active sees it.
+type SyncStandby struct {
+	Name      string `json:"name"`
+	Streaming bool   `json:"streaming"`
+	Flushed   LSN    `json:"flushed,omitempty"` // it confirmed to have that on its disk
 }
 
 // Work is how far a restore got.

@@ -48,6 +48,7 @@ const (
 	NoticeDrill      = "drill"      // a drill passed or failed
 	NoticeAlarm      = "alarm"      // needs a person
 	NoticeAutomation = "automation" // armed, disarmed, approved
+	NoticeSync       = "sync"       // who has every acknowledged write of a group in sync has changed
 	NoticeLeader     = "leader"
 	NoticePlan       = "plan"    // a plan was made and stored
 	NoticeRollout    = "rollout" // a rollout began, opened a wave, waits, was steered or ended

@@ -34,6 +34,7 @@ type Record struct {
 	Drill   *Drill          `json:"drill,omitempty"`   // the running drill, or the last
 	Gone    string          `json:"gone,omitempty"`    // tombstone: released from care, by whom and why
 	Exempt  bool            `json:"exempt,omitempty"`  // no deadline may freeze the active: from when it was told so until it acknowledged the opposite
+	Sync    *Sync           `json:"sync,omitempty"`    // of a group that is or was in sync
 }
 
 // EventType names the payload in the catalogue.
@@ -50,7 +51,7 @@ type Member struct {
 	SystemID string   `json:"system_id,omitempty"`
 	Address  string   `json:"address,omitempty"`
 	Override string   `json:"override,omitempty"` // a person overrode its fence on its host: who, when, why; until its agent says that this was ended there
-	Hold     string   `json:"hold,omitempty"` // failed, and restored only when a person asks: why
+	Hold     string   `json:"hold,omitempty"`     // failed, and restored only when a person asks: why
 	// Work is the restore or rebuild under way: passive by role, but no candidate before it streams.
 	Work  *Operation   `json:"work,omitempty"`
 	Quiet *Maintenance `json:"quiet,omitempty"`
@@ -148,6 +149,7 @@ func (r *Record) Clone() *Record {
 	c.Members = append([]Member(nil), r.Members...)
 	c.Lists = append([]CandidateList(nil), r.Lists...)
 	c.Forks = append([]Fork(nil), r.Forks...)
+	c.Sync = r.Sync.clone()
 	c.Op, c.Next, c.Restart, c.Drill = r.Op.clone(), r.Next.clone(), r.Restart.clone(), r.Drill.clone()
 	for i := range c.Members {
 		c.Members[i].Work = c.Members[i].Work.clone()
@@ -184,6 +186,7 @@ type Operation struct {
 	Accept   bool        `json:"accept,omitempty"`   // the operator accepts loss beyond the budget
 	External bool        `json:"external,omitempty"` // the target's agent runs its external fence against the old active (C3c)
 	Answered string      `json:"answered,omitempty"` // of an unfenced or external move: how I1 came to hold again
+	Cut      bool        `json:"cut,omitempty"`      // the target is cut while FENCING: that is to be the proof (C3e)
 	Proof    *Proof      `json:"proof,omitempty"`
 	Sent     LSN         `json:"sent,omitempty"`     // last LSN the old active was known to have written
 	Stopped  LSN         `json:"stopped,omitempty"`  // shutdown LSN of the old active, when it stopped cleanly
@@ -226,9 +229,10 @@ type Loss struct {
 	Bytes  int64         `json:"bytes"`  // at least, by the old active's last word
 	Window time.Duration `json:"window"` // since the last instant the target was known to have everything
 	Exact  bool          `json:"exact,omitempty"`
+	Sync   bool          `json:"sync,omitempty"` // the target had every acknowledged write (I4): what the old log holds beyond was acknowledged to nobody who waits
 }
 
-// ProofKind is one of the four ways to prove that the old active can't acknowledge (C3).
+// ProofKind is one of the five ways to prove that the old active can't acknowledge (C3).
 type ProofKind string
 
 // The kinds of proof.
@@ -237,6 +241,7 @@ const (
 	ProofAck      ProofKind = "ack"      // C3b
 	ProofExternal ProofKind = "external" // C3c
 	ProofUnfenced ProofKind = "unfenced" // C3d
+	ProofCut      ProofKind = "cut"      // C3e: in sync, the target is cut, and nothing is acknowledged without it
 )
 
 // Proof is the stored fence proof (I3): the evidence, in facts an outsider can check.
@@ -247,7 +252,7 @@ type Proof struct {
 	Waited time.Duration `json:"waited,omitempty"` // from the newest receipt counted until PROVED was decided
 	Needed time.Duration `json:"needed,omitempty"` // max(L, F+S+M of the agent)
 	Target Epoch         `json:"target,omitempty"` // the target reported passive at this epoch, no promise out
-	Said   string        `json:"said,omitempty"`   // ack, external, unfenced: who said what
+	Said   string        `json:"said,omitempty"`   // ack, external, unfenced, cut: who said what
 	Facts  []Fact        `json:"facts,omitempty"`  // what was proved, one by one
 }
 

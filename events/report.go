@@ -19,6 +19,7 @@ type Report struct {
 	Serving  Epoch    `json:"serving"`            // active at this epoch and found writable; 0 = not
 	Primary  bool     `json:"primary"`            // its data was written by itself last: killed or stopped active, not a standby
 	Version  uint64   `json:"version"`            // candidate list acknowledged
+	Sync     SyncSeen `json:"sync,omitzero"`      // the newest sync order that was seen to hold, and is in place; zero = none
 	Results  []Result `json:"results,omitempty"`  // the last ReportResults, oldest first
 	Fenced   string   `json:"fenced,omitempty"`   // how it was fenced last: clean stop, killed; with the facts proved
 	Exempt   bool     `json:"exempt,omitempty"`   // nothing freezes it when its right is over (mode observe, keep-running, released): its lease proves nothing
@@ -30,6 +31,13 @@ type Report struct {
 
 // EventType names the payload in the catalogue.
 func (Report) EventType() string { return "switchback.report" }
+
+// SyncSeen is the word that a server was seen to wait: every commit acknowledged at or above At waited for each cluster of the order.
+type SyncSeen struct {
+	Version uint64 `json:"version"`
+	At      LSN    `json:"at"`             // everything acknowledged without that wait lies below it
+	Void    bool   `json:"void,omitempty"` // the setting was found changed since: what was acknowledged meanwhile waited for nobody we know
+}
 
 // Result finds the result of one step.
 func (r *Report) Result(step string) (Result, bool) {

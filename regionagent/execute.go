@@ -124,7 +124,7 @@ func (a *agent) drive(ctx context.Context, c *cluster, act lease.Action) events.
 	if limit <= 0 {
 		limit = verbLimit
 	}
-	do := driver.Action{Step: act.Step, Verb: driver.Verb(act.Verb), Group: act.Group, Source: act.Source, Until: act.Until, Copy: act.Copy, Limit: limit}
+	do := driver.Action{Step: act.Step, Verb: driver.Verb(act.Verb), Group: act.Group, Source: act.Source, Until: act.Until, Copy: act.Copy, Limit: limit, Sync: act.Sync, Anew: act.Anew}
 	if act.Verb == lease.Start {
 		do.Permit = func(ctx context.Context) error { return a.permit(ctx, c) }
 		defer a.withdraw(c)
@@ -261,7 +261,7 @@ func (a *agent) seen(now events.Instant, c *cluster, h events.ClusterHealth) {
 			if v.Tend != nil {
 				c.peers.Store(&v.Tend)
 			}
-			serves := h.Server == events.ServerWritable && h.CanaryOK
+			serves := h.Server == events.ServerWritable && (h.CanaryOK || h.Sync != nil && h.Sync.Waiting > 0) // it writes, and waits for another server
 			well = v.Role != events.RoleActive || v.Right <= now || serves || h.Server == events.ServerFrozen
 		}
 	}

@@ -30,6 +30,7 @@ type metrics struct {
 	guard    prometheus.Gauge
 	freeze   prometheus.Gauge
 	override *prometheus.GaugeVec
+	waiting  *prometheus.GaugeVec
 
 	kernelOn, kernelLeft, kernelDropped *prometheus.GaugeVec
 }
@@ -48,6 +49,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		epoch:         gauge("switchback_cluster_epoch", "Highest epoch persisted.", cluster...),
 		server:        gauge("switchback_cluster_server", "1 for what the last probe found.", append(cluster, "server")...),
 		lag:           gauge("switchback_cluster_lag_bytes", "How far a passive is behind what its upstream last said; -1 is unknown.", cluster...),
+		waiting:       gauge("switchback_sync_waiting_seconds", "How long commits of an active in sync have waited for a standby; 0 while they are acknowledged.", cluster...),
 		lsn:           gauge("switchback_cluster_lsn_bytes", "Position written or received.", cluster...),
 		fences:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_fences_total", Help: "Freezes, thaws and kills this agent ordered, by what became of them."}, []string{"cluster", "verb", "outcome"}),
 		promises:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_promises_total", Help: "Promises asked of peers, by answer."}, []string{"answer"}),
@@ -58,7 +60,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		freeze:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_freeze_worst_seconds", Help: "Worst time to freeze a tree on this host, measured at start-up (S)."}),
 		override:      gauge("switchback_override_latched", "1 while a person's override of a fence is written down on this host.", "cluster"),
 	}
-	r.MustRegister(m.beats, m.beatTook, m.lanes, m.right, m.role, m.epoch, m.server, m.lag, m.lsn, m.fences, m.promises, m.guard, m.freeze, m.override, m.kernelOn, m.kernelLeft, m.kernelDropped)
+	r.MustRegister(m.beats, m.beatTook, m.lanes, m.right, m.role, m.epoch, m.server, m.lag, m.waiting, m.lsn, m.fences, m.promises, m.guard, m.freeze, m.override, m.kernelOn, m.kernelLeft, m.kernelDropped)
 	return m
 }
 
@@ -99,7 +101,7 @@ func (a *agent) export() {
 	for n, s := range a.core.LaneStates() {
 		m.lanes.WithLabelValues(strconv.Itoa(n), s).Set(1)
 	}
-	for _, g := range []*prometheus.GaugeVec{m.right, m.role, m.epoch, m.server, m.lag, m.lsn} {
+	for _, g := range []*prometheus.GaugeVec{m.right, m.role, m.epoch, m.server, m.lag, m.waiting, m.lsn} {
 		g.Reset()
 	}
 	for _, v := range a.core.Views(now) {
@@ -114,6 +116,9 @@ func (a *agent) export() {
 		}
 		m.server.WithLabelValues(append(l, string(c.last.Server))...).Set(1)
 		m.lsn.WithLabelValues(l...).Set(float64(c.last.LSN))
+		if s := c.last.Sync; s != nil && v.Role == events.RoleActive {
+			m.waiting.WithLabelValues(l...).Set(s.Waiting.Seconds())
+		}
 		if v.Role == events.RolePassive {
 			lag := float64(-1)
 			if c.last.LagKnown {

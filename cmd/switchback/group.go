@@ -108,6 +108,7 @@ func (p *page) care(g *fleet.GroupView) {
 		}
 	}
 	p.line("%s", line)
+	p.sync(g)
 	if r.Running() {
 		phase := "phase " + string(r.Phase)
 		if r.Op.Stage == events.StagePrepare {

@@ -116,8 +116,13 @@ func groupRow(g *fleet.GroupView) []string {
 		if r.Active != g.Config.Primary {
 			home = "AWAY"
 		}
-		if g.Protected {
+		switch {
+		case g.Protected && !g.Sync():
 			protected = "yes"
+		case g.Protected && len(r.Sync.Members()) > 0:
+			protected = "sync"
+		case g.Protected:
+			protected = "not in sync"
 		}
 	}
 	passive := false

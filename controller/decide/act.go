@@ -76,6 +76,9 @@ func dryRun(f *Facts, o *Outcome) {
 	how := "its agent is asked to stop it cleanly, nothing is lost"
 	if f.active().Silent > 0 {
 		how = "its agent is silent: the fence is its lapsed lease"
+		if f.inSet(t.Cluster) {
+			how = "its agent is silent: the fence is the cut of its sync standby, no acknowledged write is lost"
+		}
 	}
 	o.Why = fmt.Sprintf("would fail over %s from %s to %s: %s; nothing was done", f.Config.Group, f.Record.Active, t.Cluster, how)
 	o.answer(f, true, "")
@@ -98,6 +101,7 @@ func failover(f *Facts, o *Outcome) {
 	}
 	o.draft(f).Settled, o.Record.Approve = f.Ask != nil, ""
 	o.Attempt = old.Silent > 0
+	op.Cut = o.Attempt && f.inSet(t.Cluster)
 	f.intent(o, op)
 }
 
@@ -139,6 +143,11 @@ func prove(kind events.ProofKind) func(*Facts, *Outcome) {
 		case events.ProofUnfenced:
 			p.Said = r.Op.Unfenced
 			o.Attempt = true // C4
+		case events.ProofCut:
+			res, _ := f.cut()
+			p.Target = f.target().Report.Passive
+			p.Said = fmt.Sprintf("no commit is acknowledged without %s, whose receiver is cut for good at %v; it reported passive at epoch %d, no promise out", r.Target, res.LSN, p.Target)
+			o.Attempt = true // the old active's lease is revoked too
 		}
 		r.Op.Proof = p
 		r.Phase = events.PhaseProved
@@ -186,7 +195,7 @@ func promote(f *Facts, o *Outcome) {
 	cut, _ := f.cut()
 	r := o.draft(f)
 	op := r.Op
-	old := r.Member(r.Active)
+	old, had := r.Member(r.Active), f.inSet(r.Target)
 	r.Active, r.Target, r.Phase, r.Since = r.Target, events.Ref{}, events.PhaseActive, f.Wall
 	r.Member(r.Active).Role = events.RoleActive
 	r.Exempt = exempt(&f.Config) // as the command says that makes it active
@@ -200,10 +209,13 @@ func promote(f *Facts, o *Outcome) {
 	}
 	r.Lists = append(r.Lists[:0:0], events.CandidateList{Version: r.Current().Version + 1, Candidates: candidates(r)})
 	op.Promoted, op.Timeline = kept(cut), cut.Timeline
-	op.Loss = f.loss(op, op.Promoted)
+	if op.Loss = f.loss(op, op.Promoted); had {
+		op.Loss = &events.Loss{Known: true, Exact: true, Sync: true}
+	}
+	appoint(f, r, op.ID)
 	op.Phases = append(op.Phases, events.PhaseTime{Phase: "decide", Took: f.PhaseAge})
 	f.tellAll(o)
-	if op.Proof != nil && op.Proof.Kind == events.ProofUnfenced {
+	if op.Proof != nil && leavesItRunning(op.Proof.Kind) {
 		o.Revoke = f.active().Agent
 	}
 	o.notice(f, events.NoticePromoted)

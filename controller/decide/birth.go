@@ -94,6 +94,9 @@ func (f *Facts) unborn() string {
 func birth(f *Facts, o *Outcome) {
 	epoch := f.floor() + 1 // 1, or above what was released
 	r := &events.Record{Group: f.Config.Group, Epoch: epoch, Phase: events.PhaseActive, Config: f.Revision, Since: f.Wall, Settled: true, Exempt: exempt(&f.Config)}
+	if f.Record != nil {
+		r.Sync = f.Record.Clone().Sync // for its version, which never falls
+	}
 	for i := range f.Members {
 		m := f.Members[i].Member
 		m.Role, m.SystemID = events.RolePassive, f.Members[i].Health.SystemID
@@ -106,6 +109,7 @@ func birth(f *Facts, o *Outcome) {
 		r.Members = append(r.Members, m)
 	}
 	r.Lists = []events.CandidateList{{Version: 1, Candidates: candidates(r)}}
+	appoint(f, r, "its birth")
 	o.Record = r
 	for i := range r.Members {
 		m := r.Members[i].Cluster

@@ -170,6 +170,7 @@ func release(f *Facts, o *Outcome) {
 	if r.Drill.Running() {
 		failDrill("its group was released", f, o)
 	}
+	appoint(f, r, "nobody: it was released")
 	for i := range r.Members {
 		r.Members[i].Work = nil
 	}
@@ -237,6 +238,7 @@ func (f *Facts) leaves() []events.Ref {
 func leave(f *Facts, o *Outcome) {
 	r := o.draft(f)
 	for _, c := range f.leaves() {
+		f.part(o, c, false, "it was taken out of the configuration")
 		s := f.set(r, c)
 		s.Step = &events.Step{ID: events.StepID(r.Group, r.Epoch, stepRelease), Verb: events.VerbRelease}
 		o.Sets = append(o.Sets, s)

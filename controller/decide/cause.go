@@ -83,7 +83,7 @@ func (f *Facts) unbound() string {
 // overBudget says why promoting the best candidate now would, or might, lose more than the group's budget; "" if it would not.
 func (f *Facts) overBudget(want events.Ref) string {
 	c, _ := f.best(want, events.Ref{})
-	if c == nil {
+	if c == nil || f.inSet(c.Cluster) {
 		return ""
 	}
 	if f.Sent == 0 || c.Health.LSN == 0 {
@@ -146,6 +146,9 @@ func (f *Facts) cutLoss() string {
 		return ""
 	}
 	r, _ := f.cut()
+	if f.inSet(f.Record.Target) || f.Config.Replication == events.ReplicateSync {
+		return f.cutLacks(r)
+	}
 	sent := max(op.Sent, op.Stopped)
 	if sent == 0 {
 		return fmt.Sprintf("nobody knows how far %s had written", f.Record.Active)

@@ -39,6 +39,7 @@ type Facts struct {
 	GapAge   time.Duration                 // since this leader first saw the running operation's intent
 	Joining  []Cluster                     // configured, but no member of the record yet
 	Restore  gate.Permission               // for automation to restore a failed cluster
+	SyncAge  time.Duration                 // since this leader first saw the record's sync order
 	Told     func(cluster events.Ref) bool // the newest command to it already says what it must
 }
 
@@ -172,7 +173,7 @@ func (f *Facts) listed(c events.Ref) bool {
 	return true
 }
 
-// best picks the target: the most advanced candidate, preference breaks ties. want limits it to one cluster; nil and why if there is none.
+// best picks the target: whoever has every acknowledged write, else the most advanced candidate, preference breaks ties. want limits it to one cluster; nil and why if there is none.
 func (f *Facts) best(want events.Ref, not events.Ref) (*Cluster, string) {
 	var best *Cluster
 	why := "it has no recovery cluster"
@@ -185,7 +186,11 @@ func (f *Facts) best(want events.Ref, not events.Ref) (*Cluster, string) {
 			why = c.Cluster.String() + ": " + u
 			continue
 		}
-		if best == nil || c.Health.LSN > best.Health.LSN {
+		if u := f.outside(c.Cluster); u != "" {
+			why = u
+			continue
+		}
+		if best == nil || f.inSet(c.Cluster) && !f.inSet(best.Cluster) || f.inSet(c.Cluster) == f.inSet(best.Cluster) && c.Health.LSN > best.Health.LSN {
 			best = c
 		}
 	}

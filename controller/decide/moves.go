@@ -136,6 +136,11 @@ var moves = [...]row{
 	{"drill.asked", "active", "drill", asks(events.AskDrill), beginDrill, "{actor} asked for a drill of {group}, there and back: {reason}"},
 	{"swap.asked", "active", "switchover or failback", swapAsked, prepareSwap, "{actor} asked for a {verb} of {group}: {reason}"},
 
+	{"refuse.sync-set", "active", "failover of a silent active in sync to one that may lack acknowledged writes", func(f *Facts) bool { return f.Ask != nil && f.onlyOutside(f.asked()) != "" },
+		func(f *Facts, o *Outcome) {
+			refuse(f, o)
+			o.Why = f.onlyOutside(f.asked()) + ": repeat it with --accept-loss to move all the same, and lose what it lacks"
+		}, ""},
 	{"refuse.no-candidate", "active", "failover without a fit target", func(f *Facts) bool { return f.Ask != nil && f.none(f.asked()) != "" },
 		func(f *Facts, o *Outcome) {
 			refuse(f, o)
@@ -178,6 +183,8 @@ var moves = [...]row{
 	{"proof.unfenced", "fencing", "a person waived the fence by name (C3d)", func(f *Facts) bool { return f.Record.Op.Unfenced != "" }, prove(events.ProofUnfenced),
 		"fence of {active} waived: {proof}"},
 	{"proof.ack", "fencing", "the old active reported passive at this epoch (C3b)", func(f *Facts) bool { return f.active().passiveAt(f.Record.Epoch) }, prove(events.ProofAck), "{active} fenced: {proof}"},
+	{"proof.cut", "fencing", "in sync: the target has every acknowledged write, is cut for good, passive at this epoch and listed (C3e)", (*Facts).cutProves, prove(events.ProofCut),
+		"{active} fenced: {proof}"},
 	{"proof.lease", "fencing", "two revocations, L over, target passive at this epoch and listed (C3a)", func(f *Facts) bool {
 		return !f.exempt() && f.Lease.Waited(f.Now) && f.target().passiveAt(f.Record.Epoch) && f.listed(f.Record.Target)
 	}, prove(events.ProofLease), "{active} fenced: {proof}"},
@@ -185,6 +192,8 @@ var moves = [...]row{
 		"{target} takes the place of the candidate that was lost"},
 	{"abort.no-proof", "fencing", "no proof within the time of an attempt (C7)", func(f *Facts) bool { return f.PhaseAge >= f.D.Attempt }, abort,
 		"no fence proof of {active} within the time of an attempt: {active} goes on"},
+	{"fence.cut", "fencing", "in sync: the active's agent is silent, or did not stop it in its time, and the target is not told yet (C3e)", (*Facts).cutDue, orderCut,
+		"{target} is cut, without it {active} acknowledges nothing; revoking the lease of {agent} too"},
 	{"fence.lease", "fencing", "the active's agent is silent, or did not stop it in its time (C2)", func(f *Facts) bool {
 		return !swapping(f) && (!f.Record.Op.Planned || f.active().Silent > 0 || f.PhaseAge >= f.D.FenceAck)
 	}, func(_ *Facts, o *Outcome) { o.Attempt = true }, "revoking the lease of {agent}"},
@@ -256,6 +265,10 @@ var moves = [...]row{
 	{"wait.cluster-unconfirmed", "active", "its server is down, not long enough", func(f *Facts) bool { return f.cause() == causeDownUnconfirmed }, nil,
 		"{active} does not serve for {down} ({server}); its agent tries to restart it"},
 	{"wait.permit", "active", "automation may not move it", func(f *Facts) bool { return !f.Permit.OK }, func(f *Facts, o *Outcome) { o.Rule = f.Permit.Rule }, "{permit}"},
+	{"wait.sync-set", "active", "in sync, whoever is fit to be promoted may lack acknowledged writes", func(f *Facts) bool { return f.onlyOutside(events.Ref{}) != "" },
+		func(f *Facts, o *Outcome) {
+			o.Why = f.onlyOutside(events.Ref{}) + ": `switchback failover " + f.Config.Group + " --accept-loss` moves it all the same, and loses what it lacks"
+		}, ""},
 	{"wait.no-candidate", "active", "nothing is fit to be promoted", func(f *Facts) bool { return f.none(events.Ref{}) != "" },
 		func(f *Facts, o *Outcome) { o.Why = "nothing to promote: " + f.none(events.Ref{}) }, ""},
 	{"wait.loss-budget", "active", "more would be lost than the budget allows, or nobody knows how much", func(f *Facts) bool { return f.overBudget(events.Ref{}) != "" },

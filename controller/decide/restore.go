@@ -133,6 +133,7 @@ func (f *Facts) homeFailed() bool {
 func (f *Facts) begin(o *Outcome, c *Cluster, op events.Operation) *events.Operation {
 	r := o.draft(f)
 	m := r.Member(c.Cluster)
+	f.part(o, c.Cluster, f.strict(), "it is made anew by a "+op.Verb)
 	op.ID, op.From, op.To, op.Began, op.Rule = workID(r, op.Verb), r.Active, c.Cluster, f.Wall, o.Rule
 	m.Work = &op
 	m.Role, m.Hold = events.RolePassive, ""
@@ -264,7 +265,7 @@ func exact(was *events.Loss, l *events.LostLog) *events.Loss {
 	if l.Unread != "" {
 		return was
 	}
-	return &events.Loss{Known: true, Exact: true, Bytes: l.Bytes}
+	return &events.Loss{Known: true, Exact: true, Bytes: l.Bytes, Sync: was != nil && was.Sync}
 }
 
 func shorter(l *events.LostLog) *events.LostLog {

@@ -73,6 +73,7 @@ func Step(f *Facts) Outcome {
 	if f.Record != nil && o.Record == nil && f.Record.Gone == "" && !Halts(o.Rule) {
 		upkeep(f, &o)
 	}
+	o.Sets = newest(o.Sets)
 	f.wakes(&o)
 	return o
 }
@@ -116,6 +117,9 @@ func SetFor(cfg *events.GroupConfig, r *events.Record, term events.Seq, d events
 	s := events.Set{
 		Cluster: c, Agent: r.Member(c).Agent.Agent, Group: r.Group, Epoch: r.Epoch, Role: RoleNow(r, c), Version: cur.Version, Candidates: cur.Candidates,
 		Mode: cfg.Mode, Isolation: cfg.Isolation, Step: stepFor(r, c, d), Config: r.Config, Term: term,
+	}
+	if c == r.Active && r.Gone == "" {
+		s.Sync = r.Sync.Order()
 	}
 	for i := range r.Members {
 		if p := r.Members[i].Cluster; p != c {
@@ -189,6 +193,9 @@ func (f *Facts) wakes(o *Outcome) {
 	}
 	if f.Record.Restart != nil || f.Record.Next != nil || f.Record.Drill.Running() || f.quiet() {
 		o.Wake = min(o.Wake, f.Now+events.Instant(time.Second))
+	}
+	if s := f.Record.Sync; s != nil && len(s.Told) > len(s.Set) {
+		wake(int64(f.SyncAge), int64(f.D.SyncWait))
 	}
 	if a := f.active(); a.Silent > 0 {
 		wake(int64(a.Silent), int64(f.D.Confirm))

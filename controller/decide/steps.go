@@ -33,6 +33,10 @@ func stepFor(r *events.Record, c events.Ref, d events.Durations) *events.Step {
 			s.Deadline = d.SwitchGap / 2
 		}
 		return s
+	case r.Phase == events.PhaseFencing && c == r.Target && r.Op.Cut && r.Sync.Holds(c): // C3e
+		s := verb(events.VerbCut)
+		s.Deadline = d.FenceAck
+		return s
 	case r.Phase == events.PhaseProved && c == r.Target:
 		s := verb(events.VerbCut)
 		s.Until, s.Deadline = r.Op.Stopped, d.FenceAck
@@ -47,8 +51,8 @@ func stepFor(r *events.Record, c events.Ref, d events.Durations) *events.Step {
 		return s
 	case preparing(r) && c == r.Active:
 		return step(stepPrepare, events.VerbCheckpoint)
-	case r.Phase == events.PhaseActive && c != r.Active && m.Role == events.RolePassive && (len(r.Forks) > 0 || r.Op != nil && (r.Op.To == r.Active || r.Op.To == c)):
-		s := verb(events.VerbFollow) // after any move, for whoever was away then too, and where an abort left a receiver cut
+	case r.Phase == events.PhaseActive && c != r.Active && m.Role == events.RolePassive && (len(r.Forks) > 0 || r.Op != nil):
+		s := verb(events.VerbFollow) // after any move, for whoever was away then too, and where an abort, or another target, left a receiver cut
 		s.Source = r.Member(r.Active).Address
 		return s
 	}

@@ -28,6 +28,8 @@ func ProofText(p *events.Proof) string {
 		return "ack: " + p.Said
 	case events.ProofExternal:
 		return "external fence: " + p.Said
+	case events.ProofCut:
+		return "sync cut: " + p.Said
 	case events.ProofUnfenced:
 		return "WAIVED by " + p.Said
 	}
@@ -39,6 +41,10 @@ func LossText(l *events.Loss) string {
 	switch {
 	case l == nil || !l.Known:
 		return "unknown until restore"
+	case l.Sync && l.Bytes > 0:
+		return fmt.Sprintf("nothing that was acknowledged: the new active was in the sync set; %d B more were written and acknowledged to nobody who waits", l.Bytes)
+	case l.Sync:
+		return "nothing that was acknowledged: the new active was in the sync set"
 	case l.Exact && l.Bytes == 0:
 		return "nothing"
 	case l.Exact:
@@ -67,7 +73,12 @@ func StateOf(r *events.Record, c *Cluster) events.State {
 }
 
 // Unfit says why a cluster can't be promoted, "" if it can.
-func (f *Facts) Unfit(c *Cluster) string { return f.unfit(c) }
+func (f *Facts) Unfit(c *Cluster) string {
+	if why := f.unfit(c); why != "" {
+		return why
+	}
+	return f.outside(c.Cluster)
+}
 
 // Evidence lists the facts behind the rows, with their ages, for `why`.
 func (f *Facts) Evidence() []events.Fact {
@@ -86,12 +97,13 @@ func (f *Facts) Evidence() []events.Fact {
 	for _, why := range f.Permit.Also {
 		fs = append(fs, events.Fact{What: "automation", Value: why, Blocks: true})
 	}
+	fs = append(fs, f.syncEvidence()...)
 	for i := range f.Members {
 		c := &f.Members[i]
 		if c.Cluster == f.Record.Active {
 			continue
 		}
-		u := f.unfit(c)
+		u := f.Unfit(c)
 		v := "fit to be promoted"
 		if u != "" {
 			v = u

@@ -9,9 +9,9 @@ import (
 
 // upkeeps is the table of what keeps everybody told. Unlike moves every row that matches is done.
 var upkeeps = [...]row{
-	{"upkeep.unfenced", "active", "the old active of a waived or external fence has not been told yet (C4)", func(f *Facts) bool {
+	{"upkeep.unfenced", "active", "the old active of a waived or external fence, or of a cut, has not been told yet (C4)", func(f *Facts) bool {
 		op := f.Record.Op
-		if op == nil || op.Proof == nil || (op.Proof.Kind != events.ProofUnfenced && op.Proof.Kind != events.ProofExternal) {
+		if op == nil || op.Proof == nil || !leavesItRunning(op.Proof.Kind) {
 			return false
 		}
 		return f.member(op.From).Report.Seen < op.Proof.Epoch
@@ -78,6 +78,11 @@ var upkeeps = [...]row{
 	{"upkeep.left", "active", "a cluster that is not active was taken out of the configuration", func(f *Facts) bool {
 		return !f.Config.Removed && !f.Record.Running() && f.Revision != 0 && f.leaves() != nil
 	}, leave, "it is let go: no candidate, and nothing of it is fenced or started any more"},
+	{"sync.off", "active", "the group is not in sync any more, and its active is told to wait", syncRow("sync.off"), syncOff, "everybody has left the sync set, and commits wait for nobody"},
+	{"sync.broken", "active", "the active says that it does not wait as told any more", syncRow("sync.broken"), syncBroken, "nobody counts as having every write until it was seen to wait anew"},
+	{"sync.joined", "active", "the active was seen to wait for a cluster, which has everything acknowledged before", syncRow("sync.joined"), syncJoined, "it has every acknowledged write from here on"},
+	{"sync.join", "active", "nobody whom commits wait for will do, and a passive streams", syncRow("sync.join"), syncJoin, "the active is told to wait for it, too; it joins once that is seen"},
+	{"sync.leave", "active", "commits wait for a cluster too long, or another has taken its place", syncRow("sync.leave"), syncLeave, "it leaves the set, and then commits do not wait for it any more"},
 	{"upkeep.tell", "active", "a cluster's reported epoch is below the record's (C11)", func(f *Facts) bool { return len(f.behindEpoch()) > 0 }, func(f *Facts, o *Outcome) {
 		r := o.Record
 		if r == nil {
@@ -105,7 +110,6 @@ func upkeep(f *Facts, o *Outcome) {
 		}
 	}
 	o.Rule = moved
-	o.Sets = newest(o.Sets)
 }
 
 // newest keeps the last command of each cluster: one batch holds one message per subject.
@@ -121,6 +125,11 @@ func newest(sets []events.Set) []events.Set {
 		}
 	}
 	return kept
+}
+
+// leavesItRunning reports whether a proof says nothing of the old active's lease, so that revocations go on (C4).
+func leavesItRunning(k events.ProofKind) bool {
+	return k == events.ProofUnfenced || k == events.ProofExternal || k == events.ProofCut
 }
 
 func (f *Facts) moved() bool {

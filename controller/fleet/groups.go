@@ -25,6 +25,7 @@ type group struct {
 	epoch    events.Epoch
 	since    events.Instant // since when this leader knows phase and epoch
 	gap      events.Instant // since when it knows the running operation's intent
+	ordered  events.Instant // since when it knows the record's sync order
 	stable   events.Instant // since when it serves and is protected without a break, 0 = not
 	attempt  bool           // its operation wants its active's agent revoked
 	revoke   events.AgentRef
@@ -107,7 +108,7 @@ func (f *Fleet) configure(c GroupConfig, _ Now) {
 func (f *Fleet) adopt(r Record, now Now) {
 	g := f.groupOf(r.Group)
 	g.record, g.revision = r.Clone(), r.Revision
-	g.opSince, g.since, g.gap, g.phase, g.epoch = now.Boot, now.Boot, now.Boot, r.Phase, r.Epoch
+	g.opSince, g.since, g.gap, g.ordered, g.phase, g.epoch = now.Boot, now.Boot, now.Boot, now.Boot, r.Phase, r.Epoch
 	for i := range r.Members {
 		m := &r.Members[i]
 		f.clusterOf(m.Cluster).group = g
@@ -212,12 +213,12 @@ func (f *Fleet) position(now events.Instant, c *cluster) {
 	}
 	if c.ref == g.record.Active {
 		if c.health.Server == events.ServerWritable {
-			g.words = append(g.words, word{now, c.health.LSN})
-			if len(g.words) > keepWords {
-				g.words = append(g.words[:0:0], g.words[len(g.words)-keepWords:]...)
-			}
+			g.said(now, c.health.LSN)
 		}
 		return
+	}
+	if end := c.health.End; end != 0 && f.sameTimeline(g, c) && (len(g.words) == 0 || end > g.words[len(g.words)-1].lsn) {
+		g.said(now.Add(-c.health.Heard), end) // its upstream's last word outlives the upstream, and a leader that never heard that one
 	}
 	for i := len(g.words) - 1; i >= 0; i-- {
 		if g.words[i].lsn <= c.health.LSN {
@@ -225,6 +226,28 @@ func (f *Fleet) position(now events.Instant, c *cluster) {
 			return
 		}
 	}
+}
+
+// said keeps one word of the active.
+func (g *group) said(at events.Instant, lsn events.LSN) {
+	if n := len(g.words); n > 0 {
+		at = max(at, g.words[n-1].at)
+	}
+	g.words = append(g.words, word{at, lsn})
+	if len(g.words) > keepWords {
+		g.words = append(g.words[:0:0], g.words[len(g.words)-keepWords:]...)
+	}
+}
+
+// sameTimeline reports whether a follower is on the timeline that the active writes, as far as anybody knows.
+func (f *Fleet) sameTimeline(g *group, c *cluster) bool {
+	var writes uint32
+	if act := f.clusters.get(g.record.Active); act != nil && act.known && act.health.Server == events.ServerWritable {
+		writes = act.health.Timeline
+	} else if op := g.record.Op; op != nil && op.Ended == "done" && op.To == g.record.Active {
+		writes = op.Timeline
+	}
+	return writes == 0 || c.health.Timeline == writes
 }
 
 // facts gathers what decide looks at, into the same place each time: it is looked at, and forgotten.
@@ -247,6 +270,7 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 		return fs
 	}
 	fs.OpAge, fs.PhaseAge, fs.GapAge = now.Boot.Sub(g.opSince), now.Boot.Sub(g.since), now.Boot.Sub(g.gap)
+	fs.SyncAge = now.Boot.Sub(g.ordered)
 	if n := len(g.words); n > 0 {
 		fs.Sent, fs.SentAge = g.words[n-1].lsn, now.Boot.Sub(g.words[n-1].at)
 	}

@@ -127,6 +127,9 @@ func (f *Fleet) recorded(now Now, g *group, r *events.Record) {
 	if old == nil || old.Epoch != r.Epoch || old.Phase != r.Phase {
 		g.since = now.Boot
 	}
+	if s := r.Sync; s != nil && (old == nil || old.Sync == nil || old.Sync.Version != s.Version) {
+		g.ordered = now.Boot
+	}
 	if r.Phase == events.PhaseFencing && (old == nil || old.Epoch != r.Epoch) {
 		g.gap = now.Boot
 	}

@@ -52,6 +52,11 @@ type GroupView struct {
 	Clusters    []ClusterView      `json:"clusters"`
 }
 
+// Sync reports whether the group is under care, and its commits are to wait for others.
+func (g *GroupView) Sync() bool {
+	return g.Record != nil && g.Record.Gone == "" && g.Config.Replication == events.ReplicateSync && g.Config.Mode != events.ModeObserve
+}
+
 // ClusterView is one cluster of a group.
 type ClusterView struct {
 	Cluster  events.Ref          `json:"cluster"`
@@ -68,10 +73,12 @@ type ClusterView struct {
 	Epoch    events.Epoch        `json:"epoch"`  // as its agent reported
 	Error    string              `json:"error,omitempty"`
 	Address  string              `json:"address,omitempty"`
-	Fit      string              `json:"fit,omitempty"`  // passive: why it can't be promoted; empty = it can
-	Hold     string              `json:"hold,omitempty"` // failed: why it waits for a person; empty = it is restored as soon as it can be
-	Op       string              `json:"op,omitempty"`   // id of its restore under way
-	Work     *events.Work        `json:"work,omitempty"` // how far that got
+	Fit      string              `json:"fit,omitempty"`    // passive: why it can't be promoted; empty = it can
+	Hold     string              `json:"hold,omitempty"`   // failed: why it waits for a person; empty = it is restored as soon as it can be
+	Op       string              `json:"op,omitempty"`     // id of its restore under way
+	Work     *events.Work        `json:"work,omitempty"`   // how far that got
+	Sync     *events.SyncHealth  `json:"sync,omitempty"`   // active in sync: how its commits wait
+	Synced   bool                `json:"synced,omitempty"` // it has every acknowledged write, by the record
 	Quiet    *events.Maintenance `json:"quiet,omitempty"`
 	Override string              `json:"override,omitempty"` // a person overrode its fence on its host: who, when, why
 }
@@ -79,7 +86,7 @@ type ClusterView struct {
 // needPerson lists the rows after which nothing happens until somebody acts.
 var needPerson = map[string]bool{
 	"wait.manual": true, "wait.observe": true, "wait.fleet-disarmed": true, "wait.region-disarmed": true, "wait.group-disarmed": true, "wait.kind-disarmed": true, "wait.approval": true,
-	"wait.keep-running": true, "wait.max-regions-out": true, "wait.no-candidate": true, "wait.loss-budget": true, "wait.flapping": true,
+	"wait.keep-running": true, "wait.max-regions-out": true, "wait.no-candidate": true, "wait.sync-set": true, "wait.loss-budget": true, "wait.flapping": true,
 	"rebuild.wait": true, "birth.two-claims": true, "birth.not-one-writable": true, "birth.not-following": true,
 }
 
@@ -158,7 +165,7 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 		cv := ClusterView{
 			Cluster: c.Cluster, Home: c.Home, Role: c.Role, Server: c.Health.Server, Timeline: c.Health.Timeline, LSN: c.Health.LSN, Lag: -1, Agent: c.Agent,
 			Silent: c.Silent, Age: c.Age, Epoch: c.Report.Seen, Error: c.Health.Error, Address: c.Address, State: decide.StateOf(g.record, c),
-			Hold: c.Hold, Work: c.Health.Work, Quiet: c.Quiet, Override: c.Member.Override,
+			Hold: c.Hold, Work: c.Health.Work, Quiet: c.Quiet, Override: c.Member.Override, Sync: c.Health.Sync, Synced: g.record != nil && g.record.Sync.Holds(c.Cluster),
 		}
 		gv.NeedsPerson = gv.NeedsPerson || cv.Override != ""
 		if c.Member.Work != nil {

@@ -137,19 +137,7 @@ func (v value) span() (s events.Span, ok bool) {
 func (f *fleet) policy(o *object, g *events.GroupConfig) {
 	g.Mode = word(o.get("mode"), g.Mode, events.ModeObserve, events.ModeManual, events.ModeAuto)
 	g.Isolation = word(o.get("isolation"), g.Isolation, events.IsolationFreeze, events.IsolationKeepRunning)
-	o.get("replication").object(func(o *object) {
-		mode := o.get("mode")
-		if word(mode, "async", "async", "sync") == "sync" {
-			mode.notYet("mode sync")
-		}
-		alone := o.get("when_alone")
-		word(alone, "", "degrade", "strict")
-		alone.notYet("when_alone (it belongs to mode sync)")
-		o.get("max_loss").object(func(o *object) {
-			g.MaxLoss.Bytes = o.get("bytes").size(g.MaxLoss.Bytes)
-			g.MaxLoss.Seconds = o.get("seconds").seconds(g.MaxLoss.Seconds)
-		})
-	})
+	o.get("replication").object(func(o *object) { replication(o, g) })
 	g.Restore = word(o.get("restore"), g.Restore, events.RestoreAuto, events.RestoreManual)
 	o.get("failback").object(f.failback)
 	g.Drill = o.get("drill").schedule(g.Drill)
@@ -188,6 +176,7 @@ func (f *fleet) group(e entry) {
 		}
 		f.clusters(o, &g)
 		f.policy(o, &g)
+		checkSync(o, &g)
 		g.Priority = o.get("priority").integer(g.Priority, 0, maxPriority)
 		o.get("depends_on").list(func(v value) {
 			if on := v.name("group"); on != "" {

@@ -41,6 +41,10 @@ const (
 	// this server has and keeps that log, then keeps as much of the data as it can: follow, rewind, or with Copy (or where neither can be) a copy beside the old
 	// data, which goes only when the new one streams. It has no limit of its own: ctx ends it, and asked again it begins anew wherever it was interrupted.
 	Restore Verb = "restore"
+	// Sync makes every commit wait until each of the order's clusters has it on its disk, and returns OK once one was seen to wait: then what was acknowledged without
+	// that lies below LSN. A setting that is in place proves nothing. An order of nobody ends every wait. Refused, and nothing done, where somebody changed what an
+	// earlier order had put in place, but with Anew.
+	Sync    Verb = "sync"
 	Release Verb = "release" // leave it running in its role, without our mark, gate, slots and settings that only make sense with us
 )
 
@@ -55,6 +59,8 @@ type Action struct {
 	Limit  time.Duration
 	// Permit is called by a start right before the server is started, once everything is ready: an error means that it may not start any more (A9). nil = nobody asks.
 	Permit func(ctx context.Context) error
+	Sync   *events.SyncOrder // sync
+	Anew   bool              // sync: that the order before does not hold is known
 }
 
 // Tender is a driver that keeps something ready for the clusters that may follow this one, such as replication slots; peers are their names. The agent calls it

@@ -26,6 +26,7 @@ const (
 	Restore      Verb = "restore"
 	Release      Verb = "release"
 	Restart      Verb = "restart" // of a step only: a stop, then what starts it in its role
+	Sync         Verb = "sync"    // have commits wait for whom the order names, and see them wait
 	Cancel       Verb = "cancel"  // end the restore under way: what it works for is not wanted any more
 )
 
@@ -39,6 +40,8 @@ type Action struct {
 	Until   events.LSN
 	Copy    bool
 	Limit   time.Duration
+	Sync    *events.SyncOrder
+	Anew    bool
 	Rule    string
 }
 
@@ -136,6 +139,7 @@ var rows = [...]row{
 	{"start.standby", func(f *facts) bool { return f.passive() && !f.e.Primary && f.c.server == events.ServerDown && f.again }, StartStandby,
 		"passive and down: started read-only again"},
 	{"step", func(f *facts) bool { return f.step() != None }, None, "its step is due"},
+	{"sync", func(f *facts) bool { return f.syncDue() }, Sync, "its commits must wait for others, or for nobody any more, and that was not seen yet"},
 }
 
 func (f *facts) active() bool  { return f.e != nil && f.e.Role == events.RoleActive }
@@ -210,6 +214,10 @@ func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
 			act.Step, act.Limit = s.ID+restartDown, s.Deadline
 		}
 	}
+	if v == Sync {
+		s := *f.e.Sync
+		act.Step, act.Sync, act.Anew, act.Limit = "", &s, f.e.SyncSeen.Void, syncLimit
+	}
 	if v == Restore {
 		c.work, c.cancelled = act.Step, false
 	}
@@ -266,6 +274,10 @@ func (a *Agent) Finished(now events.Instant, act Action, r events.Result, server
 	}
 	if act.Verb == Restore {
 		c.work = ""
+	}
+	if act.Verb == Sync {
+		a.synced(now, c, e, act, r)
+		return a.settle(now)
 	}
 	if !r.Outcome.OK() {
 		c.retryAt = max(c.retryAt, now.Add(retryStart))
@@ -345,6 +357,7 @@ func (a *Agent) wakeFor(f *facts, eff *Effects) {
 	at(f.c.promise)
 	at(f.c.retryAt)
 	at(f.c.stepAt)
+	at(f.c.syncAt)
 	at(a.started.Add(a.d.Wait))
 	if f.c.frozen != 0 {
 		at(f.c.frozen.Add(a.d.KillAfter))

@@ -37,6 +37,7 @@ type cluster struct {
 	failures  int            // starts that did not help since it was last well
 	retryAt   events.Instant
 	stepAt    events.Instant // a step that failed is not tried again before
+	syncAt    events.Instant // a sync order that was not seen to hold is not tried again before
 	handed    events.Instant // deadline the guard confirmed to hold
 	told      Left           // what the guard was told with it
 	held      events.Instant // deadline the guard held from before this start (A8)
@@ -124,6 +125,7 @@ func (a *Agent) Observed(now events.Instant, h events.ClusterHealth) Effects {
 	if c := a.cluster(h.Cluster); c != nil {
 		c.mark, c.stopped = h.Mark, h.Stopped
 		a.observe(now, c, h.Server)
+		a.syncing(c, h)
 	}
 	return a.settle(now)
 }

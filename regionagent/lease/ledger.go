@@ -36,6 +36,8 @@ type Entry struct {
 	Fenced     string             `json:"fenced,omitempty"`
 	Peers      []string           `json:"peers,omitempty"`    // names of the group's other clusters
 	Config     uint64             `json:"config,omitempty"`   // revision of the configuration that Mode and Isolation are of
+	Sync       *events.SyncOrder  `json:"sync,omitempty"`     // whom the commits of an active must wait for
+	SyncSeen   events.SyncSeen    `json:"sync_seen,omitzero"` // the newest order that was seen to hold
 	Released   bool               `json:"released,omitempty"` // from care: nothing of it is fenced, moved or started; the epoch stays known
 }
 
@@ -120,6 +122,10 @@ func (l *Ledger) Clone() Ledger {
 		if e.Step != nil {
 			s := *e.Step
 			e.Step = &s
+		}
+		if e.Sync != nil {
+			s := *e.Sync
+			e.Sync = &s
 		}
 		c.Entries[i] = e
 	}

@@ -34,7 +34,10 @@ func (a *Agent) set(now events.Instant, s events.Set, seq events.Seq) bool {
 	if s.Step == nil || e.Step == nil || s.Step.ID != e.Step.ID {
 		c.taken, c.stepAt = now, 0
 	}
-	e.Step, e.Peers = s.Step, s.Peers
+	if s.Sync != nil && (e.Sync == nil || s.Sync.Version != e.Sync.Version) {
+		c.syncAt = 0
+	}
+	e.Step, e.Peers, e.Sync = s.Step, s.Peers, s.Sync
 	e.Released = s.Step != nil && s.Step.Verb == events.VerbRelease
 	return true
 }

@@ -18,7 +18,7 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	}
 	r := events.Report{
 		Agent: a.self, Cluster: c.ref, Group: e.Group, Nonce: a.nonce, Seen: e.Seen, SeenSeq: e.SeenSeq, Role: e.Role, Primary: e.Primary,
-		Version: e.Version, Results: e.Results, Fenced: e.Fenced, Exempt: a.exempt(c, e), Override: c.override.Text, Config: e.Config, Released: e.Released,
+		Version: e.Version, Sync: e.SyncSeen, Results: e.Results, Fenced: e.Fenced, Exempt: a.exempt(c, e), Override: c.override.Text, Config: e.Config, Released: e.Released,
 	}
 	if e.Role == events.RolePassive {
 		r.Passive = c.said
@@ -40,7 +40,7 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 // same reports whether two words on a cluster say the same. The results are the ledger's own: a new one makes a new list of them.
 func same(r, s *events.Report) bool {
 	return r.Agent == s.Agent && r.Cluster == s.Cluster && r.Group == s.Group && r.Nonce == s.Nonce && r.No == s.No && r.Seen == s.Seen && r.SeenSeq == s.SeenSeq &&
-		r.Role == s.Role && r.Passive == s.Passive && r.Serving == s.Serving && r.Primary == s.Primary && r.Version == s.Version && r.Fenced == s.Fenced &&
+		r.Role == s.Role && r.Passive == s.Passive && r.Serving == s.Serving && r.Primary == s.Primary && r.Version == s.Version && r.Sync == s.Sync && r.Fenced == s.Fenced &&
 		r.Exempt == s.Exempt && r.Override == s.Override && r.Stopped == s.Stopped && r.Config == s.Config && r.Released == s.Released &&
 		len(r.Results) == len(s.Results) && (len(r.Results) == 0 || &r.Results[0] == &s.Results[0])
 }

@@ -16,7 +16,8 @@ import (
 type checks struct {
 	records map[string]*events.Record // as stored
 	seen    map[events.Ref]events.Epoch
-	acting  at // nothing before it is judged for I7: links changed too recently
+	acked   map[string]mark // up to where a group's commits were acknowledged
+	acting  at              // nothing before it is judged for I7: links changed too recently
 }
 
 // recorded notes a record at the instant it is stored, and checks it.
@@ -46,6 +47,9 @@ func (w *World) recorded(c *ctl, r *events.Record) {
 	}
 	if a, b := w.server(old.Active), w.server(r.Active); r.Active != old.Active && r.Op != nil && (r.Op.Verb == events.AskSwitchover || r.Op.Verb == events.AskFailback || r.Op.Verb == events.AskDrill) && !b.continues(a.timeline, a.lsn) {
 		w.fail("swap", "%s was swapped from %s (timeline %d, %v) to %s (timeline %d, %v): something is lost", r.Group, a.ref, a.timeline, a.lsn, b.ref, b.timeline, b.lsn)
+	}
+	if b := w.server(r.Active); r.Active != old.Active && b.cfg.Replication == events.ReplicateSync && !r.Op.Accept && r.Op.Unfenced == "" && w.lacks(b) {
+		w.fail("I4", "%s is appointed and lacks what %s acknowledged", b.ref, r.Group)
 	}
 	if r.Phase == events.PhaseFencing && old.Phase == events.PhaseActive && r.Op.By == decide.Automation && w.blind(c.region) {
 		w.fail("I7", "automation moves %s although %s reaches fewer than half of the regions", r.Group, c.name)
@@ -90,7 +94,7 @@ func (w *World) check() {
 		var writer *server
 		r := p.record
 		for _, s := range p.servers {
-			if s.state != events.ServerWritable || !s.writable() || w.now < s.exempt {
+			if s.state != events.ServerWritable || !s.acknowledges() || w.now < s.exempt {
 				continue
 			}
 			if writer != nil && (r == nil || !w.waived(r)) {
@@ -107,6 +111,7 @@ func (w *World) check() {
 				w.fail("I8", "%s is writable although the record says %s is active", s.ref, r.Active)
 			}
 		}
+		w.checkSync(r)
 	}
 }
 
@@ -162,6 +167,7 @@ func (w *World) Settled() string {
 			case s.ref == r.Active:
 			case m == nil:
 				return fmt.Sprintf("%s is not a member of %s again: %s", s.ref, g.Group, w.viewOf(s))
+			case g.Mode == events.ModeObserve: // nothing of it is started or pointed anywhere
 			case m.Role == events.RoleFailed && m.Hold != "":
 				w.Ask(events.Ask{Verb: events.AskRestore, Cluster: s.ref.String()})
 				return fmt.Sprintf("%s is failed: %s", s.ref, m.Hold)
@@ -170,6 +176,9 @@ func (w *World) Settled() string {
 			case s.source() != a:
 				return fmt.Sprintf("%s, a passive of %s on timeline %d, %v (%s), does not stream from %s on %d: %s", s.ref, g.Group, s.timeline, s.lsn, s.state, a.ref, a.timeline, w.viewOf(s))
 			}
+		}
+		if g.Replication == events.ReplicateSync && g.Mode != events.ModeObserve && (r.Sync == nil || len(r.Sync.Set) == 0) {
+			return fmt.Sprintf("nobody is in the sync set of %s: %+v, waits %v, %s", g.Group, r.Sync, a.names, w.viewOf(a))
 		}
 		for n := range events.Lanes {
 			if st := a.host.agent.LaneStates()[n]; st != "counted" {

@@ -200,6 +200,8 @@ func (h *host) perform(life int, a lease.Action) {
 		}
 	case lease.Restore:
 		h.restore(s, a, end)
+	case lease.Sync:
+		h.sync(s, a, end)
 	default:
 		w.in(h.between(2*time.Millisecond, 300*time.Millisecond)+s.slow, func() {
 			if h.off {
@@ -270,6 +272,7 @@ func (h *host) drive(s *server, a lease.Action) bool {
 		s.cut = true
 	case lease.Follow:
 		s.cut = false
+		s.forget()
 		if r, err := events.ParseRef(a.Source); err == nil {
 			s.upstream = r
 		}
@@ -315,6 +318,7 @@ func (h *host) restore(s *server, a lease.Action, end func(events.Result)) {
 			v := w.server(up)
 			s.broken, s.cut, s.stuck, s.signal, s.upstream = false, false, false, true, up
 			s.take(v)
+			s.forget()
 			s.state = events.ServerRecovery
 			over(events.Result{Outcome: events.Done, How: "simulated", LSN: s.lsn, Timeline: s.timeline, Lost: &events.LostLog{}})
 		}
@@ -357,7 +361,11 @@ func (h *host) health(s *server) events.ClusterHealth {
 	}
 	if s.state == events.ServerRecovery {
 		ch.Upstream, ch.Replayed = s.upstream.String(), s.lsn
+		if s.end.timeline == s.timeline {
+			ch.End = s.end.at
+		}
 	}
+	ch.Sync = s.syncHealth()
 	if up := s.source(); up != nil {
 		ch.Streaming, ch.LagKnown, ch.Lag = true, true, int64(up.lsn-s.lsn)
 	}

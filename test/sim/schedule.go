@@ -27,6 +27,7 @@ type Setting struct {
 	Agents int    // per region
 	Noise  string // one of noises
 	Last   string // how the last group is cared for: one of policies
+	Sync   string // what the first group does when it is alone in sync: strict or degrade; none = it is async
 }
 
 // policies are the ways a group may be cared for.
@@ -42,13 +43,20 @@ var policies = map[string]func(g *events.GroupConfig){
 func (s Setting) Shape() Shape {
 	shape := Random()
 	shape.Groups, shape.Agents, shape.Noise = shape.Groups[:s.Groups], s.Agents, s.Noise
+	if s.Sync != "" {
+		shape.Groups[0].Replication, shape.Groups[0].WhenAlone = events.ReplicateSync, events.WhenAlone(s.Sync)
+	}
 	policies[s.Last](&shape.Groups[s.Groups-1])
 	return shape
 }
 
 // String is the setting as a scenario's first line.
 func (s Setting) String() string {
-	return fmt.Sprintf("world seed=%d groups=%d agents=%d noise=%s last=%s", s.Seed, s.Groups, s.Agents, s.Noise, s.Last)
+	world := fmt.Sprintf("world seed=%d groups=%d agents=%d noise=%s last=%s", s.Seed, s.Groups, s.Agents, s.Noise, s.Last)
+	if s.Sync != "" {
+		world += " sync=" + s.Sync
+	}
+	return world
 }
 
 // Entry is one thing done to the world: a fault, or an act of an operator.
@@ -135,6 +143,9 @@ func Draw(seed uint64) Schedule {
 	if d.Float64() < 0.3 {
 		names := slices.Sorted(maps.Keys(policies))
 		s.Setting.Last = names[d.IntN(len(names))]
+	}
+	if n := d.IntN(5); n < 2 {
+		s.Setting.Sync = []string{string(events.AloneStrict), string(events.AloneDegrade)}[n]
 	}
 	d.shape = s.Setting.Shape()
 	d.focus = d.shape.Groups[d.IntN(len(d.shape.Groups))].Group

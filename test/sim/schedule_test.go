@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+
+	"github.com/switchback-dr/switchback/events"
 )
 
 // setting reads the arguments of a scenario's first line; what is not said is as a quiet world of one group has it.
@@ -49,6 +51,12 @@ func setting(arg map[string]string) (Setting, error) {
 			return set, fmt.Errorf("last=%s: want one of policies", v)
 		}
 		set.Last = v
+	}
+	if v := take(arg, "sync"); v != "" {
+		if v != string(events.AloneStrict) && v != string(events.AloneDegrade) {
+			return set, fmt.Errorf("sync=%s: want strict or degrade", v)
+		}
+		set.Sync = v
 	}
 	return set, nil
 }

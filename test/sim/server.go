@@ -27,6 +27,9 @@ type server struct {
 
 	restore *bool // the restore under way: set to false, it is cancelled
 	broken  bool  // its data is half rebuilt: nothing but a restore makes anything of it
+
+	syncing
+	end mark // where its upstream last said that its log ends
 }
 
 // fork is where a timeline ended and the next began.
@@ -85,7 +88,8 @@ func (s *server) start(gate bool) {
 		return
 	}
 	s.state = events.ServerWritable
-	s.signal = true // re-placed in a running active's directory (I8)
+	s.names = s.order.Names // read before anybody is let in
+	s.signal = true         // re-placed in a running active's directory (I8)
 }
 
 func (s *server) promote() bool {
@@ -99,6 +103,7 @@ func (s *server) promote() bool {
 	s.state, s.upstream, s.cut = events.ServerWritable, events.Ref{}, false
 	s.timeline++
 	s.signal = true
+	s.forget()
 	return true
 }
 
@@ -118,7 +123,11 @@ func (w *World) replicate() {
 	for _, s := range w.servers {
 		if up := s.source(); up != nil {
 			s.take(up)
+			s.end = mark{up.timeline, up.lsn}
 		}
+	}
+	for _, s := range w.servers {
+		s.acknowledge()
 	}
 	w.in(50*time.Millisecond, w.replicate)
 }

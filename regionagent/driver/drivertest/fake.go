@@ -45,7 +45,8 @@ type Fake struct {
 	cut      bool
 	mark     string
 	acks     int
-	writes   []events.LSN // where each write in its log ends, its own and its upstreams'
+	order    events.SyncOrder // whom its commits wait for
+	writes   []events.LSN     // where each write in its log ends, its own and its upstreams'
 
 	restored    map[string]events.Result // by step
 	broken      bool                     // a restore was interrupted in the middle: only another makes it whole
@@ -99,9 +100,12 @@ func (f *Fake) Write(context.Context) error {
 		return errors.New("toy takes no write")
 	}
 	f.lsn += toyWrite
-	f.acks++
 	f.writes = append(f.writes, f.lsn)
 	f.push()
+	if w := f.waits(); w != "" {
+		return errors.New("toy waits for " + w)
+	}
+	f.acks++
 	return nil
 }
 
@@ -164,10 +168,13 @@ func (f *Fake) Probe(ctx context.Context) events.ClusterHealth {
 	case f.frozen:
 		h.Server = events.ServerFrozen
 	case f.server == events.ServerWritable:
-		h.Timeline, h.LSN, h.CanaryOK = f.timeline, f.lsn, true
+		f.push()
+		h.Timeline, h.LSN, h.CanaryOK = f.timeline, f.lsn, f.waits() == ""
+		f.lookSync(&h)
 	case f.server == events.ServerRecovery:
 		h.Streaming = f.pull()
 		h.Timeline, h.LSN, h.Replayed, h.Upstream, h.LagKnown = f.timeline, f.lsn, f.lsn, f.source, h.Streaming
+		h.End = f.lsn
 	}
 	return h
 }

@@ -34,6 +34,8 @@ func (f *Fake) act(ctx context.Context, a driver.Action) events.Result {
 		return f.follow(a.Source)
 	case driver.Checkpoint:
 		return f.checkpoint()
+	case driver.Sync:
+		return f.sync(a.Sync)
 	case driver.Mark:
 		was := f.mark
 		f.mark, f.released = a.Group, false
@@ -100,6 +102,7 @@ func (f *Fake) promote() events.Result {
 	r := events.Result{Outcome: events.Done, LSN: f.lsn, Timeline: f.timeline + 1}
 	f.timeline++
 	f.server, f.writer, f.signal, f.source, f.cut = events.ServerWritable, true, true, "", false
+	f.order = events.SyncOrder{} // whoever it waited for before is nobody to it now
 	return r
 }
 

@@ -102,5 +102,6 @@ func (f *Fake) release() events.Result {
 	r := done(f.released)
 	f.released, f.mark, f.writer = true, "", f.server == events.ServerWritable
 	f.signal = f.server == events.ServerRecovery
+	f.order = events.SyncOrder{}
 	return r
 }

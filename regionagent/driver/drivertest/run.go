@@ -50,6 +50,8 @@ func Run(t *testing.T, env Env) {
 		{"a restore of a passive changes nothing", (*suite).restorePassive},
 		{"a copy", (*suite).restoreCopy},
 		{"restored, then promoted, and home again", (*suite).thereAndBack},
+		{"commits wait for whom they are told to", (*suite).sync},
+		{"a cut stops every acknowledgement, and the promoted one waits for nobody", (*suite).syncCut},
 		{"release", (*suite).release},
 		{"mark", (*suite).mark},
 		{"refusals change nothing", (*suite).refusals},

@@ -67,7 +67,7 @@ func (r *restoring) basebackup(ctx context.Context) error {
 		return err
 	}
 	r.progress.enter(phaseCopy)
-	args := []string{"-D", r.beside(newDir), "-d", r.conninfo(r.src.address) + " dbname=postgres", "-X", "stream", "-c", "fast", "--progress", "--no-password"}
+	args := []string{"-D", r.beside(newDir), "-d", r.conninfo(r.src.address) + " dbname=postgres application_name=switchback_copy", "-X", "stream", "-c", "fast", "--progress", "--no-password"}
 	slot, _ := r.slotAt(ctx, r.src.address)
 	if slot == "" {
 		slot = r.cfg.Replication.Slot

@@ -22,6 +22,31 @@ type lagSample struct {
 	seen time.Time
 }
 
+// upstreamWord is what an upstream said last of where its log ends. It outlives the link, and the upstream: what it had written at least.
+type upstreamWord struct {
+	mu       sync.Mutex
+	upstream string
+	timeline uint32
+	end      events.LSN
+	at       time.Time
+}
+
+// told notes what the probe found and returns the last word of the same upstream on the same timeline, and how old it is.
+func (u *upstreamWord) told(now time.Time, h *events.ClusterHealth, end events.LSN, heard time.Duration) (events.LSN, time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case h.Streaming && end != 0:
+		u.upstream, u.timeline, u.end, u.at = h.Upstream, h.Timeline, end, now.Add(-heard)
+	case u.timeline != h.Timeline || h.Upstream != "" && h.Upstream != u.upstream:
+		u.end = 0
+	}
+	if u.end == 0 {
+		return 0, 0
+	}
+	return u.end, max(1, now.Sub(u.at))
+}
+
 // behind notes that the upstream's log reached `end` and returns for how long something after `replayed` has been known, 0 = caught up.
 func (l *lagClock) behind(now time.Time, end, replayed events.LSN) time.Duration {
 	l.mu.Lock()

@@ -26,10 +26,18 @@ type Driver struct {
 	metrics *Metrics
 
 	watch, work *link         // probes; actions
+	awaiting    *link         // canaries of a server in sync: they may wait for long
 	doing       chan struct{} // a token of one
 	lag         lagClock
+	word        upstreamWord
 	lastPlace   atomic.Pointer[place]
 	progress    progress
+
+	life       context.Context // until Close
+	end        context.CancelFunc
+	canaryLock chan struct{} // a token of one, for canaryNow
+	canaryNow  *pending
+	notSeen    atomic.Pointer[string] // why the last sync order was not seen to hold; nil = it was, or there is none
 
 	lookedForSlot time.Time // by the holder of doing
 	saidUnbounded atomic.Bool
@@ -64,14 +72,18 @@ func New(cfg Config, log *slog.Logger) (driver.Driver, error) {
 		log: log.With("cluster", cfg.Cluster.String(), "kind", string(events.KindPostgres)),
 	}
 	// An abandoned probe ends by itself; an action such as CHECKPOINT may take as long as it takes.
-	d.watch, d.work = newLink(d.dial("10s")), newLink(d.dial("0"))
+	d.watch, d.work, d.awaiting = newLink(d.dial("10s")), newLink(d.dial("0")), newLink(d.dial("0"))
+	d.life, d.end = context.WithCancel(context.Background())
+	d.canaryLock = make(chan struct{}, 1)
 	return d, nil
 }
 
 // Close implements driver.Driver.
 func (d *Driver) Close() error {
+	d.end()
 	d.watch.close()
 	d.work.close()
+	d.awaiting.close()
 	return nil
 }
 
@@ -139,6 +151,8 @@ func (d *Driver) do(ctx context.Context, a driver.Action) events.Result {
 		return d.mark(a.Group)
 	case driver.Restore:
 		return d.restore(ctx, a)
+	case driver.Sync:
+		return d.sync(ctx, a)
 	case driver.Release:
 		return d.release(ctx)
 	}

@@ -99,16 +99,22 @@ func (d *Driver) look(ctx context.Context, l *link, canary bool) events.ClusterH
 	deadline, _ := ctx.Deadline()
 	talk, cancel := context.WithTimeout(ctx, time.Until(deadline)*7/10)
 	defer cancel()
+	told := false
 	err := l.use(talk, func(c *pgx.Conn) error {
+		told = false
 		f, err := readFacts(talk, c)
 		if err != nil {
 			return err
 		}
 		h.Error = ""
 		d.fill(&h, f)
+		if w, there := d.waits(); there && canary && h.Server == events.ServerWritable {
+			told = true
+			return d.lookSync(talk, c, w, &h)
+		}
 		return nil
 	})
-	if err == nil && canary && h.Server == events.ServerWritable {
+	if err == nil && canary && h.Server == events.ServerWritable && !told {
 		began := time.Now()
 		if _, err = l.once(talk, func(c *pgx.Conn) error { return d.canary(talk, l, c) }); err != nil {
 			err = fmt.Errorf("canary: %w", err)
@@ -145,8 +151,9 @@ func (d *Driver) fill(h *events.ClusterHealth, f facts) {
 			}
 		}
 	}
+	h.End, h.Heard = d.word.told(time.Now(), h, f.end, f.heard)
 	if h.LagKnown = h.Streaming && f.end != 0; h.LagKnown {
-		h.Lag, h.Heard = int64(max(f.end, f.replayed)-f.replayed), f.heard
+		h.Lag = int64(max(f.end, f.replayed) - f.replayed)
 		h.LagTime = d.lag.behind(time.Now(), f.end, f.replayed)
 	}
 }

@@ -24,6 +24,11 @@ func (d *Driver) promote(ctx context.Context) events.Result {
 		if why := d.broken(); why != "" { // and somebody started it around us
 			return refused("%s", why)
 		}
+		if w, _ := d.waits(); len(w.names) > 0 { // of when it was active before: whoever it waited for then is nobody to it now
+			if err := d.place(ctx, events.SyncOrder{}); err != nil {
+				return unknown("promote: %v", err)
+			}
+		}
 		if err := d.work.use(ctx, func(c *pgx.Conn) error { return promoteOver(ctx, c) }); err != nil {
 			return unknown("promote: %v", err)
 		}

@@ -37,7 +37,7 @@ func (d *Driver) release(ctx context.Context) events.Result {
 	if err == nil {
 		err = d.dropInclude()
 	}
-	for _, name := range []string{upstreamFile, neutralFile, writerFile, markFile, copyFile} {
+	for _, name := range []string{upstreamFile, syncFile, neutralFile, writerFile, markFile, copyFile} {
 		if err == nil {
 			_, err = remove(d.path(name))
 		}
@@ -55,7 +55,7 @@ func (d *Driver) release(ctx context.Context) events.Result {
 
 // left reports whether anything of ours is in the data.
 func (d *Driver) left() bool {
-	for _, name := range []string{upstreamFile, neutralFile, writerFile, markFile} {
+	for _, name := range []string{upstreamFile, syncFile, neutralFile, writerFile, markFile} {
 		if exists(d.path(name)) {
 			return true
 		}

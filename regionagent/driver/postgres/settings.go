@@ -35,7 +35,7 @@ const (
 		"restart_after_crash = off\n" +
 		"hot_standby = on\n" +
 		"recovery_target_timeline = 'latest'\n"
-	neutralEnd = "include_if_exists = '" + upstreamFile + "'\n"
+	neutralEnd = "include_if_exists = '" + upstreamFile + "'\ninclude_if_exists = '" + syncFile + "'\n"
 )
 
 // The settings our two files give. An ALTER SYSTEM of one of them would win over us, so it is reset.
@@ -47,6 +47,9 @@ var (
 // render puts our settings in place. The include is the last line of the site's postgresql.conf, which keeps ours the last word but for
 // postgresql.auto.conf.
 func (d *Driver) render() error {
+	if err := d.ownWaits(); err != nil {
+		return err
+	}
 	conf, err := d.configFile()
 	if err != nil {
 		return err

@@ -72,7 +72,7 @@ func (d *Driver) notOurs(ctx context.Context) string {
 
 // open asks once more whether it may, removes the signal files, starts the server and waits until it is writable. If it does not come to that, the signal is put back.
 func (d *Driver) open(ctx context.Context, permit func(context.Context) error) *events.Result {
-	err := errors.Join(d.render(), d.dropAlterSystem(append(neutralSettings, upstreamSettings...)))
+	err := errors.Join(d.render(), d.dropAlterSystem(append(append(neutralSettings, upstreamSettings...), d.orderSettings()...)))
 	if err == nil {
 		_, err = d.setUpstream(upstream{})
 	}
@@ -120,7 +120,7 @@ func (d *Driver) startStandby(ctx context.Context, source string) events.Result 
 	if why := d.broken(); why != "" {
 		return refused("%s", why)
 	}
-	drop := neutralSettings
+	drop := append(neutralSettings, d.orderSettings()...)
 	if _, there := d.upstream(); there || source != "" {
 		drop = append(drop, upstreamSettings...)
 	}
@@ -143,6 +143,9 @@ func (d *Driver) startStandby(ctx context.Context, source string) events.Result 
 // pointAt writes whom to follow. What it will hold then is somebody else's log, so our word that it is its own goes first.
 func (d *Driver) pointAt(u upstream) error {
 	if _, err := remove(d.path(writerFile)); err != nil {
+		return err
+	}
+	if err := d.waitForNobody(); err != nil {
 		return err
 	}
 	_, err := d.setUpstream(u)
