@@ -30,6 +30,7 @@ type Driver struct {
 	doing       chan struct{} // a token of one
 	lag         lagClock
 	word        upstreamWord
+	door        door
 	lastPlace   atomic.Pointer[place]
 	progress    progress
 

@@ -114,6 +114,9 @@ func (d *Driver) look(ctx context.Context, l *link, canary bool) events.ClusterH
 		}
 		return nil
 	})
+	if err == nil && l == d.watch {
+		h.Alarm = joined(h.Alarm, d.knock())
+	}
 	if err == nil && canary && h.Server == events.ServerWritable && !told {
 		began := time.Now()
 		if _, err = l.once(talk, func(c *pgx.Conn) error { return d.canary(talk, l, c) }); err != nil {
@@ -129,6 +132,14 @@ func (d *Driver) look(ctx context.Context, l *link, canary bool) events.ClusterH
 		}
 	}
 	return h
+}
+
+// joined is both of two alarms, or the one there is.
+func joined(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "; " + b
 }
 
 func (d *Driver) fill(h *events.ClusterHealth, f facts) {
