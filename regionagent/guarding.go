@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 
 	"github.com/switchback-dr/switchback/events"
@@ -22,9 +24,12 @@ func RunGuard(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	_, scoped, err := telemetry.NewRegistry(cfg.Region)
+	reg, scoped, err := telemetry.NewRegistry(cfg.Region)
 	if err != nil {
 		return err
+	}
+	if cfg.Guarding != "" {
+		go serveMetrics(ctx, cfg.Guarding, telemetry.Mux(reg, nil), log)
 	}
 	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
 		return fmt.Errorf("make state directory: %w", err)
@@ -53,4 +58,15 @@ func RunGuard(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 		Socket: cfg.GuardSocket(), Handover: cfg.GuardHandover(), Durations: d, Clusters: cs, Log: log, Metrics: guard.NewMetrics(scoped),
 		Held: func() ([]lease.Guarded, error) { return guard.ReadHeld(cfg.Ledger(), cfg.Overrides(), cs) },
 	})
+}
+
+// serveMetrics serves a guard's metrics. A port that is taken costs them alone: whoever guards never waits for it.
+func serveMetrics(ctx context.Context, address string, pages http.Handler, log *slog.Logger) {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		err = telemetry.Serve(ctx, l, pages, log)
+	}
+	if err != nil {
+		log.Error("no metrics of the guard", telemetry.Err(err))
+	}
 }

@@ -22,6 +22,7 @@ type Agent struct {
 	TLS      TLS
 	Peers    string // host:port other regions' agents and controllers dial; empty = not to be sighted, and no promises
 	Metrics  string // host:port to serve /metrics and /healthz on; empty = none
+	Guarding string // host:port for the guard's own /metrics and /healthz; empty = none
 	Fence    Fence
 	State    string    // directory of the ledger and of the guard's socket
 	Profile  string    // of durations; fleet-wide, so the same everywhere
@@ -116,7 +117,7 @@ func (a *Agent) read(o *object) {
 		}
 	})
 	o.get("listen").object(func(o *object) {
-		a.Peers, a.Metrics = o.get("peers").address(true), o.get("metrics").address(false)
+		a.Peers, a.Metrics, a.Guarding = o.get("peers").address(true), o.get("metrics").address(false), o.get("guard_metrics").address(false)
 	})
 	o.get("fence").object(func(o *object) {
 		a.Fence.Freeze = word(o.get("freeze"), "", "auto", "cgroup", "sigstop")
