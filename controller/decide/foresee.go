@@ -20,6 +20,14 @@ func (f *Facts) Target() events.Ref {
 	return events.Ref{}
 }
 
+// Best is the cluster automation would promote; zero if nothing is fit.
+func (f *Facts) Best() events.Ref {
+	if t, _ := f.best(events.Ref{}, events.Ref{}); t != nil {
+		return t.Cluster
+	}
+	return events.Ref{}
+}
+
 // HomeFailed reports whether a failback has to restore the home first, or to wait for its restore.
 func (f *Facts) HomeFailed() bool { return f.homeFailed() }
 

@@ -275,12 +275,16 @@ var moves = [...]row{
 		func(f *Facts, o *Outcome) {
 			o.Why = f.overBudget(events.Ref{}) + ": `switchback failover " + f.Config.Group + " --accept-loss` moves it all the same"
 		}, ""},
+	{RuleTurn, "active", "its region is out, and others go first", func(f *Facts) bool { return f.cause() == causeRegionOut && f.Turn != "" }, nil, "waits for its turn: {turn}"},
 	{"failover.region-out", "active", "its region is out", func(f *Facts) bool { return f.cause() == causeRegionOut }, failover, "{region}"},
 	{"failover.cluster-down", "active", "its server is proved down, its agent alive", func(f *Facts) bool { return f.cause() == causeDown }, failover,
 		"{from} does not serve for {down} ({server}) although its agent restarted it"},
 	{"failover.agent-silent", "active", "its agent is silent and unsighted while its region is not out", func(*Facts) bool { return true }, failover,
 		"agent {agent} is silent and nobody sees it or {from}"},
 }
+
+// RuleTurn is the row of a group that may move and waits for others.
+const RuleTurn = "wait.turn"
 
 // moving are the verbs that move a group or work on its clusters; the others switch something.
 var moving = map[string]bool{

@@ -149,7 +149,7 @@ func (f *Facts) say(s string, o *Outcome) string {
 	if f.Ask != nil && f.Ask.Reason == "" {
 		s = strings.ReplaceAll(s, ": {reason}", "")
 	}
-	pairs := []string{"{group}", f.Config.Group, "{region}", f.Region.Why, "{permit}", f.Permit.Why}
+	pairs := []string{"{group}", f.Config.Group, "{region}", f.Region.Why, "{permit}", f.Permit.Why, "{turn}", f.Turn}
 	r := o.Record
 	if r == nil {
 		r = f.Record

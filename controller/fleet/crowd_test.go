@@ -26,7 +26,7 @@ type crowd struct {
 	begun  map[string][]string // operations by the ask they bear
 	fails  func(group string) bool
 	hangs  func(group string) bool
-	wake   events.Instant
+	dark   string // a region that is silent
 	told   []events.Notice
 	began  int // moves begun, ever
 }
@@ -149,6 +149,9 @@ func (c *crowd) refs() []events.Ref {
 func (c *crowd) beats(full bool) {
 	all := append(slices.Clone(c.agents), events.AgentRef{Region: "r3", Agent: "w"})
 	for _, a := range all {
+		if a.Region == c.dark {
+			continue
+		}
 		for n := range events.Lanes {
 			c.seq++
 			c.apply(LaneSeen{n, 1, a, c.seq, events.LaneBody{Kind: events.LaneBeat, Nonce: "n"}})
@@ -162,6 +165,9 @@ func (c *crowd) beats(full bool) {
 		by[c.at[ref].agent] = append(by[c.at[ref].agent], c.at[ref].health)
 	}
 	for _, a := range c.agents {
+		if a.Region == c.dark {
+			continue
+		}
 		c.seq++
 		c.apply(HealthSeen{events.Health{Agent: a, Nonce: "n", Full: uint64(c.seq), Peer: "p", Clusters: by[a]}})
 	}
@@ -173,8 +179,8 @@ func (c *crowd) apply(in Input) (answers []events.Answer) {
 		eff := c.f.Apply(c.now, in)
 		c.told = append(c.told, eff.Tell...)
 		answers = append(answers, eff.Answers...)
-		c.wake = eff.Wake
 		if len(eff.Batches) == 0 {
+			c.answer(eff)
 			return answers
 		}
 		var last []events.Seq
@@ -199,10 +205,35 @@ func (c *crowd) apply(in Input) (answers []events.Answer) {
 			c.seq++
 		}
 		answers = append(answers, c.apply(Committed{last})...)
+		c.answer(eff)
 		for _, s := range sets {
 			answers = append(answers, c.obey(s)...)
 		}
 		return answers
+	}
+}
+
+// answer plays the acceptors, who take every revocation, and observers, who see nothing of what is dark.
+func (c *crowd) answer(eff Effects) {
+	for _, r := range eff.Revoke {
+		c.seq++
+		c.apply(RevokeResult{Revocation: r, Stored: true, Seq: c.seq})
+	}
+	for _, k := range eff.Read {
+		c.seq++
+		c.apply(LaneRead{LaneSeen: LaneSeen{k.Lane, k.Generation, k.Agent, c.seq, events.LaneBody{Kind: events.LaneBeat, Nonce: "n"}}})
+	}
+	for _, l := range eff.Look {
+		for _, r := range regions {
+			if r == l.Region || l.Region != c.dark {
+				continue
+			}
+			saw := events.Saw{ID: l.ID, Region: l.Region, By: events.AgentRef{Region: r, Agent: "w"}}
+			for _, x := range l.Targets {
+				saw.Sightings = append(saw.Sightings, events.Sighting{Region: l.Region, What: x.Agent.Agent, How: events.SightAgent})
+			}
+			c.apply(SawSeen{saw})
+		}
 	}
 }
 
@@ -223,7 +254,7 @@ func (c *crowd) keep(w Write) {
 // obey does what a command says.
 func (c *crowd) obey(set events.Set) []events.Answer {
 	s := c.at[set.Cluster]
-	if s.hung || set.Epoch < s.report.Seen {
+	if s.hung || set.Cluster.Region == c.dark || set.Epoch < s.report.Seen {
 		return nil
 	}
 	r := &s.report
@@ -401,7 +432,7 @@ func TestPauseTakesEffectWithin2Seconds(t *testing.T) {
 		t.Errorf("%d moves were begun after the pause", c.began-before)
 	}
 	c.ask(events.Ask{ID: "3", Verb: events.AskResume, Rollout: id})
-	c.pass(10*time.Minute, c.state(events.RolloutDone))
+	c.pass(time.Minute, func() bool { return c.began > before+100 })
 	c.once()
 }
 
@@ -423,9 +454,9 @@ func TestFailuresHaltByTheBudget(t *testing.T) {
 	if ans := c.ask(events.Ask{ID: "2", Verb: events.AskRetry, Rollout: id}); !ans.Accepted {
 		t.Fatalf("%+v", ans)
 	}
-	c.pass(10*time.Minute, c.state(events.RolloutDone))
-	if h := c.rollout(); h.Tally.Done != 2000 {
-		t.Errorf("%s", h.Tally)
+	c.pass(10*time.Minute, func() bool { return c.rollout().Tally.Done > h.Tally.Done+h.Tally.Failed+100 })
+	if h := c.rollout(); h.Tally.Failed > 0 || h.Tally.Held > 0 {
+		t.Errorf("%s: want what failed taken up again", h.Tally)
 	}
 	c.once()
 }

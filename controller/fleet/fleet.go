@@ -41,6 +41,8 @@ type Fleet struct {
 	gathered decide.Facts     // room for the facts of one group
 	pending  []pending        // batches of the last Effects, until Committed
 
+	towards   map[events.AgentRef]int             // groups that are moving to each agent
+	turns     []*group                            // that wait for their turn in an outage
 	rollouts  [events.RolloutSlots]*rollout.State // plans, and the rollouts of them, by place
 	rolloutAt events.Instant                      // when they are looked at next
 }
@@ -96,6 +98,7 @@ func New(s Snapshot, d events.Durations, now Now) *Fleet {
 		clusters: newIndex[events.Ref, cluster](events.Ref.String),
 		groups:   newIndex[string, group](func(s string) string { return s }),
 		regions:  newIndex[string, region](func(s string) string { return s }),
+		towards:  map[events.AgentRef]int{},
 	}
 	for _, l := range s.Lanes.Lanes {
 		f.regionOf(l.Region)

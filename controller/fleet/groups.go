@@ -35,6 +35,7 @@ type group struct {
 	members  []decide.Cluster // room for its facts
 	found    []events.Ref     // of a group that is neither recorded nor configured: the clusters by which ledgers remember it, sorted
 	dirty    bool
+	queued   bool // it waits for its turn
 	saving   bool // its record is in a batch that is not stored yet
 	wake     events.Instant
 	at       int // in the heap, -1 = not
@@ -108,6 +109,7 @@ func (f *Fleet) configure(c GroupConfig, _ Now) {
 func (f *Fleet) adopt(r Record, now Now) {
 	g := f.groupOf(r.Group)
 	g.record, g.revision = r.Clone(), r.Revision
+	f.turned(g, nil, g.record)
 	g.opSince, g.since, g.gap, g.ordered, g.phase, g.epoch = now.Boot, now.Boot, now.Boot, now.Boot, r.Phase, r.Epoch
 	for i := range r.Members {
 		m := &r.Members[i]
@@ -284,6 +286,9 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 		if g.config.Group != "" && g.record.Member(r) == nil {
 			fs.Joining = append(fs.Joining, f.clusterFacts(now.Boot, g, f.configured(r, events.HomeRecovery)))
 		}
+	}
+	if fs.Region.Verdict == events.VerdictOut {
+		fs.Turn = f.turn(g, fs)
 	}
 	if g.stable != 0 {
 		fs.Stable = now.Boot.Sub(g.stable)

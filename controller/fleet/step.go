@@ -3,13 +3,13 @@ package fleet
 import (
 	"fmt"
 	"reflect"
-	"sort"
+	"slices"
 
 	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/events"
 )
 
-// decideDirty looks at every group that was touched or is due, each once, in order of name.
+// decideDirty looks at every group that was touched or is due, each once, the most urgent first.
 func (f *Fleet) decideDirty(now Now, eff *Effects) []unit {
 	for f.due.Len() > 0 && f.due.h[0].wake <= now.Boot {
 		g := f.due.h[0]
@@ -32,7 +32,7 @@ func (f *Fleet) decideDirty(now Now, eff *Effects) []unit {
 func (f *Fleet) sortedDirty() []*group {
 	gs := f.dirty
 	f.dirty = nil
-	sort.Slice(gs, func(i, j int) bool { return gs[i].name < gs[j].name })
+	slices.SortFunc(gs, byUrgency)
 	return gs
 }
 
@@ -49,6 +49,9 @@ func (f *Fleet) decide(now Now, g *group, eff *Effects) (unit, bool) {
 		g.say(&o, eff)
 	}
 	g.rule, g.why = o.Rule, o.Why
+	if o.Rule == decide.RuleTurn {
+		f.queue(g)
+	}
 	eff.Tell = append(eff.Tell, o.Notices...)
 	f.attempting(now.Boot, g, &o)
 	u := f.unitOf(now, g, &o)
@@ -124,6 +127,7 @@ func (f *Fleet) unitOf(now Now, g *group, o *decide.Outcome) unit {
 func (f *Fleet) recorded(now Now, g *group, r *events.Record) {
 	old := g.record
 	g.record = r
+	f.turned(g, old, r)
 	if old == nil || old.Epoch != r.Epoch || old.Phase != r.Phase {
 		g.since = now.Boot
 	}
