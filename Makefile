@@ -50,8 +50,8 @@ race: ## the pure packages under the race detector
 sim: build ## simulate SEEDS=300 fleets under faults, or one: make sim SEED=7
 	bin/switchback sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
-model: ## explore the rules as built: every interleaving within a bound (ONLY=name of a configuration)
-	go run ./test/model/run $(if $(ONLY),-only $(ONLY))
+model: ## explore the rules as built, then without each rule: ONLY=part of a name, TRACE=1 says how in words
+	go run ./test/model/run $(if $(ONLY),-only $(ONLY)) $(if $(TRACE),-trace)
 
 test: ## every test; installs PostgreSQL if it is missing
 	@deploy/need.sh

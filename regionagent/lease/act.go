@@ -260,6 +260,8 @@ func (a *Agent) Finished(now events.Instant, act Action, r events.Result, server
 		c.settled = true
 	case act.Verb == Promote || act.Verb == Start:
 		c.settled, c.gated = false, r.Outcome.OK()
+	case act.Verb == Thaw && !r.Outcome.OK():
+		c.handed = 0 // a guard that refuses holds no deadline, whatever one before it was told: asked anew before the next try
 	case act.Verb == Mark && r.Outcome.OK():
 		c.mark = act.Group
 	case act.Verb == Kill && e != nil && r.Outcome.OK():

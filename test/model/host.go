@@ -154,7 +154,9 @@ func (s *hostStep) carryOut(eff lease.Effects) {
 
 // order takes an action of the agent: what the guard does is done at once, and so is what a configuration does not slow down.
 func (s *hostStep) order(a lease.Action) {
-	if s.m.cfg.Slow && (a.Verb == lease.Start || a.Verb == lease.Promote || a.Verb == lease.Kill || a.Verb == lease.Stop) {
+	slow := s.m.cfg.Slow && (a.Verb == lease.Start || a.Verb == lease.Promote || a.Verb == lease.Kill || a.Verb == lease.Stop)
+	if slow || s.m.cfg.LazyGuard && a.Verb == lease.Thaw { // a guard that was not asked yet may refuse, again and again
+
 		s.h.Todo = append(s.h.Todo, a)
 		return
 	}
