@@ -132,9 +132,10 @@ func (s *scene) calm() error {
 	})
 }
 
-// strikesLeader: where the leader is makes no difference to a fault that is about it.
+// strikesLeader: where the leader is makes no difference to a fault that is about it, and about no region.
 func (f *Fault) strikesLeader() bool {
-	return slices.ContainsFunc(f.Do, func(a Act) bool { return a.Where == Leader || a.Verb == AskAbort })
+	return slices.ContainsFunc(f.Do, func(a Act) bool { return a.Where == Leader || a.Verb == AskAbort }) &&
+		!slices.ContainsFunc(f.Do, func(a Act) bool { return a.Verb == KillRegion }) && (f.Move == nil || len(f.Move.Cause) == 0)
 }
 
 // leads is the region of the leading controller.
