@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -69,45 +70,51 @@ func (a *agent) tree(c *cluster) driver.Tree {
 
 // loads is how large the servers of this host may be, and how each will be held.
 func (a *agent) loads(ctx context.Context) ([]freezer.Load, error) {
-	var loads []freezer.Load
-	for _, c := range a.clusters {
-		l := freezer.Load{Processes: unknownProcesses}
-		if s, can := c.driver.(driver.Sizer); can {
-			short, cancel := context.WithTimeout(ctx, sizeLimit)
-			n, err := s.Processes(short)
-			cancel()
-			if err == nil {
-				l.Processes = n
-			} else {
-				a.log.Debug("size of a server", "cluster", c.ref.String(), telemetry.Err(err))
-			}
-		}
-		var why string
-		if l.How, why = freezer.Expect(a.tree(c)); l.How != freezer.ByCgroup && a.cfg.Fence.Freeze == "cgroup" {
-			return nil, fmt.Errorf("fence.freeze is cgroup, and %s can't be frozen so: %s", c.ref, why)
-		}
-		loads = append(loads, l)
+	loads, errs := make([]freezer.Load, len(a.clusters)), make([]error, len(a.clusters))
+	var all sync.WaitGroup
+	for i, c := range a.clusters {
+		all.Go(func() { loads[i], errs[i] = a.load(ctx, c) })
 	}
-	return loads, nil
+	all.Wait()
+	return loads, errors.Join(errs...)
 }
 
-// measure plays the host's servers and freezes them, unless an agent of this boot did that before. It says why the host takes no lease, empty = it may.
+func (a *agent) load(ctx context.Context, c *cluster) (freezer.Load, error) {
+	l := freezer.Load{Processes: unknownProcesses}
+	if s, can := c.driver.(driver.Sizer); can {
+		short, cancel := context.WithTimeout(ctx, sizeLimit)
+		defer cancel()
+		n, err := s.Processes(short)
+		if err == nil {
+			l.Processes = n
+		} else {
+			a.log.Debug("size of a server", "cluster", c.ref.String(), telemetry.Err(err))
+		}
+	}
+	var why string
+	if l.How, why = freezer.Expect(a.tree(c)); l.How != freezer.ByCgroup && a.cfg.Fence.Freeze == "cgroup" {
+		return l, fmt.Errorf("fence.freeze is cgroup, and %s can't be frozen so: %s", c.ref, why)
+	}
+	return l, nil
+}
+
+// measure plays the host's servers and freezes them, unless an agent of this boot did that before: whether that is enough for what they are now is looked at
+// beside the work. It says why the host takes no lease, empty = it may.
 func (a *agent) measure(ctx context.Context, anew bool) string {
 	if a.lacks != "" {
 		return a.lacks
-	}
-	loads, err := a.loads(ctx)
-	if err != nil {
-		return err.Error()
 	}
 	boot, err := boottime.Boot()
 	if err != nil {
 		return err.Error()
 	}
 	m, _, err := ledger.Read[measured](a.cfg.Measured())
-	if anew || err != nil || m.Boot != boot || !m.covers(loads) {
-		m = measured{Boot: boot, Loads: loads}
-		if m.Took, m.How, err = freezer.SelfTest(ctx, loads...); err != nil {
+	if anew || err != nil || m.Boot != boot || len(m.Loads) != len(a.clusters) {
+		m = measured{Boot: boot}
+		if m.Loads, err = a.loads(ctx); err != nil {
+			return err.Error()
+		}
+		if m.Took, m.How, err = freezer.SelfTest(ctx, m.Loads...); err != nil {
 			return "the freezer's self-test failed: " + err.Error()
 		}
 		a.keep(m)
@@ -143,8 +150,7 @@ func (a *agent) judge(why string) {
 // remeasure tries again until the host can freeze in time, for it may only have been busy while everything on it started; then it watches for servers that may have more
 // processes than were measured. A host that is too slow for those gives its lease up: its next agent takes none, and says so.
 func (a *agent) remeasure(ctx context.Context) {
-	for {
-		wait := sizeEvery
+	for wait := a.d.ReRead; ; wait = sizeEvery {
 		if a.slow.Load() != nil {
 			wait = a.d.ReRead
 		}
