@@ -80,22 +80,24 @@ func hostOf(a events.AgentRef) int { return slices.Index(regionNames[:], a.Regio
 // store is what the bus does with batches: every record, then the commands.
 func (s *ctlStep) store(batches [][]fleet.Write) (last []events.Seq) {
 	for _, b := range batches {
+		var seq events.Seq
 		for _, w := range b {
+			seq = s.call.next(spaceState)
 			switch p := w.Payload.(type) {
 			case events.Record:
 				s.record(p)
 			case events.Set:
 				h := hostOf(events.AgentRef{Region: p.Cluster.Region})
-				s.out = append(s.out, &mail{Host: h, Cluster: p.Cluster.Cluster, Waiting: true, Seq: s.call.next(spaceCommand + uint8(h)), Set: &p})
+				s.out = append(s.out, &mail{Host: h, Cluster: p.Cluster.Cluster, Waiting: true, Seq: seq, Set: &p})
 			case events.Resume:
 				h := hostOf(p.Agent)
-				s.out = append(s.out, &mail{Host: h, Cluster: events.ResumeCluster, Waiting: true, Seq: s.call.next(spaceCommand + uint8(h)), Resume: &p})
+				s.out = append(s.out, &mail{Host: h, Cluster: events.ResumeCluster, Waiting: true, Seq: seq, Resume: &p})
 			case events.LaneSet, events.Automation:
 			default:
 				panic(fmt.Sprintf("model: nobody stores a %T", p))
 			}
 		}
-		last = append(last, events.Seq(raw(spaceSpare, 100)))
+		last = append(last, seq)
 	}
 	return last
 }
@@ -120,12 +122,15 @@ func (s *ctlStep) record(r events.Record) {
 }
 
 // lead begins a term from what is recorded (memory is empty at every new term).
-func (s *ctlStep) lead(words []*word) {
+func (s *ctlStep) lead(words []*word, mails []*mail) {
 	m := s.call.m
 	s.c.Term = s.call.next(spaceTerm)
 	snap := fleet.Snapshot{Term: s.c.Term, Region: "rw", Lanes: lanePlaces, Fleet: events.FleetConfig{MaxOut: 1}, Groups: m.cfg.groupConfigs(), Records: cloned(s.c.Records)}
 	for _, w := range words {
 		snap.Reports = append(snap.Reports, w.Report)
+	}
+	for _, x := range mails {
+		snap.Commands = append(snap.Commands, fleet.Command{Agent: agentRef(x.Host), Cluster: x.Cluster, Seq: x.Seq})
 	}
 	s.c.Fleet = fleet.New(snap, m.d, moment)
 	open(reflect.ValueOf(s.c.Fleet).Elem().FieldByName("attempts")).SetUint(raw(spaceAttempt, 0))
@@ -150,5 +155,5 @@ func (r *register) seen() fleet.LaneSeen {
 }
 
 func (v *view) health() events.Health {
-	return events.Health{Agent: agentRef(v.Host), Nonce: "x", Peer: agentRef(v.Host).String(), Clusters: v.Servers}
+	return events.Health{Agent: agentRef(v.Host), Nonce: v.Nonce, Peer: agentRef(v.Host).String(), Clusters: v.Servers}
 }

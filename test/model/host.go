@@ -95,6 +95,7 @@ type (
 	// view is what an agent's health says.
 	view struct {
 		Host    int
+		Nonce   string
 		Alive   bool
 		Servers []events.ClusterHealth
 	}

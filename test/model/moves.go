@@ -341,11 +341,7 @@ func (w *world) orphan(tag byte, h int) {
 // lead lets a new controller lead: it knows what is recorded, and hears every agent's health.
 func (w *world) lead() {
 	w.orphan('x', -1)
-	words := make([]part, 0, w.m.at.budget-w.m.at.words)
-	for i := w.m.at.words; i < w.m.at.budget; i++ {
-		words = append(words, w.fixed[i])
-	}
-	w.ctl(ctlLead, words...)
+	w.ctl(ctlLead, w.fixed[w.m.at.mails:w.m.at.budget]...) // the newest commands and reports
 	for i := w.m.at.words; i < w.m.at.budget; i++ {
 		w.fixed[i] = w.m.run(heard, &w.top, w.fixed[i])[0]
 	}

@@ -16,6 +16,7 @@ type Rule struct {
 	Search   string // configuration in which it must be found
 	Limit    int    // within so many states
 	Quick    bool   // every test run looks for it
+	Rare     bool   // not found yet in the time of one `make model`
 	edits    []edit
 }
 
@@ -52,6 +53,8 @@ func Removed(root string) ([]Rule, error) {
 			}
 		case line == "quick":
 			r.Quick = true
+		case line == "rare":
+			r.Rare = true
 		case kind == "file":
 			r.edits = append(r.edits, edit{file: rest})
 		case (kind == "-" || kind == "+") && len(r.edits) > 0:

@@ -8,10 +8,9 @@ import (
 const (
 	spaceLane    = 1  // sequences of a lane: + host*Lanes + lane
 	spaceNo      = 16 // an agent's counter of publishes on a lane: likewise
-	spaceCommand = 32 // sequences of the commands to one agent: + host
+	spaceState   = 32 // sequences of the state stream: records and commands
 	spaceAttempt = 40 // attempts
 	spaceTerm    = 41
-	spaceSpare   = 42 // revisions of records, which nobody keeps
 	spaces       = 48
 )
 

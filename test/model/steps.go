@@ -108,7 +108,7 @@ var (
 	hostDrop = hostDo("drop", func(s *hostStep, _ []any) { s.h.Todo, s.h.Orphan = nil, false })
 	hostView = &step{name: "view", do: func(c *call) []any {
 		h := c.args[0].(*host)
-		v := &view{Host: h.No, Alive: h.Agent != nil}
+		v := &view{Host: h.No, Nonce: h.nonce(), Alive: h.Agent != nil}
 		for i := range h.Servers {
 			v.Servers = append(v.Servers, h.Servers[i].health())
 		}
@@ -136,12 +136,20 @@ var (
 	})
 	ctlLead = ctlDo("lead", func(s *ctlStep, args []any) {
 		var ws []*word
+		var ms []*mail
 		for _, a := range args {
-			if w := a.(*word); w.Report.Seen != 0 {
-				ws = append(ws, w)
+			switch x := a.(type) {
+			case *word:
+				if x.Report.Seen != 0 {
+					ws = append(ws, x)
+				}
+			case *mail:
+				if x.Seq != 0 {
+					ms = append(ms, x)
+				}
 			}
 		}
-		s.lead(ws)
+		s.lead(ws, ms)
 	})
 	ctlAsk = ctlDo("ask", func(s *ctlStep, args []any) { s.ask(args[0].(*order)) })
 
@@ -172,7 +180,7 @@ var (
 	// emptied is a subject whose newest command was delivered: read again it would be dropped.
 	emptied = &step{name: "emptied", do: func(c *call) []any {
 		m := c.args[0].(*mail)
-		return []any{&mail{Host: m.Host, Cluster: m.Cluster}}
+		return []any{&mail{Host: m.Host, Cluster: m.Cluster, Seq: m.Seq}}
 	}}
 	abandon = &step{name: "abandon", do: func(c *call) []any {
 		switch x := c.args[0].(type) {
