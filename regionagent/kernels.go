@@ -8,6 +8,7 @@ import (
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/config"
 	"github.com/switchback-dr/switchback/pkg/telemetry"
+	"github.com/switchback-dr/switchback/regionagent/boottime"
 	"github.com/switchback-dr/switchback/regionagent/driver"
 	"github.com/switchback-dr/switchback/regionagent/guard"
 	"github.com/switchback-dr/switchback/regionagent/kernel"
@@ -83,9 +84,9 @@ func (a *agent) kernelAlarms() (as []string) {
 	if a.cfg.Fence.Kernel != config.KernelRequire || a.client == nil {
 		return nil
 	}
-	for _, c := range a.clusters {
-		if s, told := a.client.Outlet(c.ref.String()); told && !s.InForce {
-			as = append(as, fmt.Sprintf("%s: the kernel lease is required and not in force: %s", c.ref, s.Why))
+	for _, l := range a.core.Lefts(boottime.Now()) {
+		if s, told := a.client.Outlet(l.Cluster); told && l.Held && !l.Exempt && !s.InForce {
+			as = append(as, fmt.Sprintf("%s: the kernel lease is required and not in force: %s", l.Cluster, s.Why))
 		}
 	}
 	return as

@@ -11,101 +11,152 @@ import (
 	"github.com/switchback-dr/switchback/regionagent/freezer"
 )
 
-// fence is one cluster's. Whoever touches it holds mu.
+// fence is one cluster's. A look at processes may hang in the kernel, and the guard's loop must not wait for it: so what the loop touches has a lock of its own,
+// which nobody holds while he asks the kernel for anything.
 type fence struct {
-	log    *slog.Logger
-	mu     sync.Mutex
-	tree   driver.Tree
-	until  events.Instant
-	free   bool
-	spare  []driver.Process
-	spared map[driver.Process]bool
-	at     *attached
-	// settled is the parent whose listeners are all marked and inside the cgroup; it is looked at no more.
+	log  *slog.Logger
+	look sync.Mutex // held for a whole look
+
+	mu    sync.Mutex // what follows
+	tree  driver.Tree
+	until events.Instant
+	free  bool
+	spare []driver.Process
+	why   string
+	at    *attached // written under both locks, so either is enough to read it
+
+	// Of the looks alone: the parent whose listeners are all marked and inside the cgroup, the processes whose connections are spared, and the life both belong to;
+	// off: nothing of ours is on the cgroup.
 	settled driver.Process
-	why     string
+	spared  map[driver.Process]bool
+	life    uint64
+	off     bool
 }
 
-// look brings the kernel up to what is true now: where the server is, whether it is still the same one, who is spared.
-func (f *fence) look() error {
-	if f.free {
-		return f.detach()
+// wish is what is wanted for a cluster, as of the beginning of a look.
+type wish struct {
+	tree  driver.Tree
+	free  bool
+	spare []driver.Process
+}
+
+func (f *fence) wish() wish {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return wish{f.tree, f.free, f.spare}
+}
+
+// see brings the kernel up to what is true now: where the server is, whether it is still the same one, who is spared.
+func (f *fence) see() error {
+	w := f.wish()
+	if w.free {
+		return f.takeOff(w.tree)
 	}
-	parent, err := freezer.Parent(f.tree)
+	parent, err := freezer.Parent(w.tree)
 	if err != nil {
 		return err
 	}
-	path, err := group(f.tree, parent.PID)
+	path, err := group(w.tree, parent.PID)
 	if err != nil {
 		return err
 	}
 	if f.at == nil || f.at.path != path || !f.at.there() {
-		if err := f.attach(path); err != nil {
+		if err := f.attach(path, w.tree); err != nil {
 			return err
 		}
 	}
-	known := driver.Process{PID: int(f.at.load(wordParent)), Start: f.at.load(wordStart)}
-	lives := f.at.load(wordEnded) == 0
-	switch {
-	case parent != known && known.PID != 0 && lives:
+	lives, known := f.at.load(wordEnded) == 0, f.at.parent()
+	if parent != known && known.PID != 0 && lives {
 		f.end("its server is gone")
-	case parent == known && !lives, parent == f.settled:
-		parent.PID = 0 // being killed, or nothing is new
 	}
-	if parent.PID != 0 {
+	f.catchUp() // only now: a deadline must not be lent to a life that is over
+	if life := f.at.load(wordLife); life != f.life {
+		f.life, f.settled, f.spared = life, driver.Process{}, nil
+	}
+	dying := parent == known && !lives
+	if parent.PID != 0 && parent != f.settled && !dying {
 		if err := f.begin(parent); err != nil {
 			return err
 		}
 	}
-	f.spareLinks()
-	f.not("")
+	if !dying {
+		f.spareLinks(w.spare)
+	}
 	return nil
 }
 
-func (f *fence) attach(path string) error {
+func (f *fence) attach(path string, t driver.Tree) error {
 	at, err := attach(path)
 	if err != nil {
 		return err
 	}
-	if f.at != nil {
-		f.at.close()
-	}
-	f.at, f.settled, f.spared = at, driver.Process{}, nil
 	if at.load(wordPort) == 0 {
-		at.store(wordPort, portOf(f.tree.Address))
+		at.store(wordPort, portOf(t.Address))
 	}
-	at.store(wordDeadline, uint64(f.until))
+	f.swap(at)
+	f.settled, f.spared, f.off = driver.Process{}, nil, false
 	return nil
 }
 
-// detach takes the program off whatever cgroup it is on, also one that a guard before this one attached it to.
-func (f *fence) detach() error {
-	at := f.at
-	if at == nil {
-		path, err := group(f.tree, 0)
-		if err != nil {
-			return nil // nothing of ours can be anywhere
-		}
-		if at, err = find(path); at == nil {
-			return err
-		}
+// swap replaces what is attached to, and gives up our hold on what was.
+func (f *fence) swap(at *attached) {
+	f.mu.Lock()
+	old := f.at
+	f.at = at
+	f.mu.Unlock()
+	if old != nil {
+		old.close()
 	}
-	f.at = nil
-	f.log.Info("kernel lease taken off", "cgroup", at.path)
-	f.why = "the cluster is not fenced"
-	defer at.close()
-	err := at.detach()
-	_ = os.Remove(at.path) // one of ours that nobody is in goes; no other one does
-	return err
 }
 
-// end is the end of a life: its connections never speak again. The life goes up before anything is noted, or a guard killed in between would not raise it.
+// catchUp stores the deadline that was told before there was anything to store it in.
+func (f *fence) catchUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at.store(wordDeadline, uint64(f.until))
+}
+
+// takeOff takes the program off whatever cgroup it is on, also one that a guard before this one attached it to.
+func (f *fence) takeOff(t driver.Tree) error {
+	if f.off {
+		return errFree
+	}
+	at := f.at
+	if at == nil {
+		path, err := group(t, 0)
+		if err == nil {
+			at, err = find(path)
+		}
+		if err != nil || at == nil {
+			f.off = true // nothing of ours can be anywhere
+			return errFree
+		}
+		defer at.close()
+	}
+	if err := at.detach(); err != nil {
+		return err
+	}
+	f.log.Info("kernel lease taken off", "cgroup", at.path)
+	_ = os.Remove(at.path) // one of ours that nobody is in goes; no other one does
+	f.swap(nil)
+	f.off = true
+	return errFree
+}
+
+// end is the end of a life: its connections never speak again, and their clients are told so.
 func (f *fence) end(why string) {
-	f.at.store(wordLife, f.at.load(wordLife)+1)
-	f.at.store(wordEnded, 1)
-	f.settled, f.spared = driver.Process{}, nil
-	n, err := reset(f.at.load(wordPort), f.at.id)
-	f.log.Info("a server's life has ended: nothing it said leaves any more", "why", why, "next_life", f.at.load(wordLife), "connections_reset", n, "err", err)
+	f.mu.Lock()
+	at := f.at
+	if at == nil {
+		f.mu.Unlock()
+		return
+	}
+	at.store(wordLife, at.load(wordLife)+1) // before anything is noted: a guard killed in between must not leave it undone
+	at.store(wordEnded, 1)
+	life, port, id := at.load(wordLife), at.load(wordPort), at.id
+	f.mu.Unlock()
+	n, err := reset(port, id)
+	f.log.Info("a server's life has ended: nothing it said leaves any more", "why", why, "next_life", life, "connections_reset", n, "err", err)
 }
 
 // begin is the beginning of a life: a server that was not seen before. Its listeners get the mark of its life, and every connection that they accept inherits it. The
@@ -119,22 +170,19 @@ func (f *fence) begin(parent driver.Process) error {
 	if len(ls) == 0 {
 		return errNoPort
 	}
-	life, fresh := f.at.load(wordLife), 0
+	fresh := 0
 	for _, s := range ls {
-		if life != 0 && f.at.marked(s) != life {
-			if err := f.at.mark(s, life); err != nil {
+		if f.life != 0 && f.at.marked(s) != f.life {
+			if err := f.at.mark(s, f.life); err != nil {
 				return err
 			}
 			fresh++
 		}
 	}
-	f.at.store(wordPort, uint64(ls[0].port))
-	f.at.store(wordStart, parent.Start)
-	f.at.store(wordParent, uint64(parent.PID))
-	f.at.store(wordEnded, 0)
+	f.note(parent, ls[0].port)
 	if fresh > 0 { // what was accepted before the mark would be mute for ever
 		_, err := reset(uint64(ls[0].port), f.at.id)
-		f.log.Info("a server's life has begun", "pid", parent.PID, "life", life, "listeners", len(ls), "port", ls[0].port, "err", err)
+		f.log.Info("a server's life has begun", "pid", parent.PID, "life", f.life, "listeners", len(ls), "port", ls[0].port, "err", err)
 		return nil
 	}
 	if inside, err := listensIn(uint64(ls[0].port), f.at.id); err != nil || !inside {
@@ -144,14 +192,25 @@ func (f *fence) begin(parent driver.Process) error {
 	return nil
 }
 
-// spareLinks marks the connections of processes that must not be cut. A process is known by pid and start, so no other one can be meant by it.
-func (f *fence) spareLinks() {
-	if f.at.load(wordEnded) != 0 {
-		return
+// note writes down whose life it is, for the looks to come and for the next guard. Was it ended meanwhile, it is that server's end that was meant.
+func (f *fence) note(parent driver.Process, port int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at.store(wordPort, uint64(port))
+	f.at.store(wordStart, parent.Start)
+	f.at.store(wordParent, uint64(parent.PID))
+	if f.at.load(wordLife) == f.life {
+		f.at.store(wordEnded, 0)
 	}
+}
+
+// spareLinks marks the connections of processes that must not be cut. A process is known by pid and start, so no other one can be meant by it.
+func (f *fence) spareLinks(ps []driver.Process) {
 	now := map[driver.Process]bool{}
-	for _, p := range f.spare {
-		now[p] = f.spared[p] || f.spareOne(p)
+	for _, p := range ps {
+		if f.spared[p] || f.spareOne(p) {
+			now[p] = true
+		}
 	}
 	f.spared = now
 }
@@ -164,15 +223,20 @@ func (f *fence) spareOne(p driver.Process) bool {
 	}
 	defer closeAll(ss)
 	for _, s := range ss {
-		if mark := f.at.marked(s); mark != f.at.load(wordLife) {
+		if f.at.marked(s) != f.life {
 			continue // of a former life, or spared already
 		}
-		if err := f.at.mark(s, f.at.load(wordLife)|exempt); err != nil {
+		if err := f.at.mark(s, f.life|exempt); err != nil {
 			f.log.Warn("link not spared", "pid", p.PID, "err", err)
 			return false
 		}
 	}
 	return true
+}
+
+// parent is whose life it is; the zero Process: nobody's yet.
+func (a *attached) parent() driver.Process {
+	return driver.Process{PID: int(a.load(wordParent)), Start: a.load(wordStart)}
 }
 
 // there reports whether the cgroup is still the one we attached to: a unit's is made anew at each start.

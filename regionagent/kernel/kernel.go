@@ -45,38 +45,27 @@ type State struct {
 	Former  uint64        `json:"former,omitempty"` // packets dropped since then: of connections of a server that has ended
 }
 
-// Until says that a cluster's server may send until an instant of the boot clock; events.Never = without end, as a passive. It never blocks on anything but memory.
+// Until says that a cluster's server may send until an instant of the boot clock; events.Never = without end, as a passive. It waits for nothing.
 func (l *Lease) Until(cluster string, t driver.Tree, deadline events.Instant) {
+	l.want(cluster, t, deadline, false)
+}
+
+// Free says that a cluster is not fenced (mode observe, keep-running, released): at the next look the program is taken off its cgroup. It waits for nothing.
+func (l *Lease) Free(cluster string, t driver.Tree) { l.want(cluster, t, events.Never, true) }
+
+func (l *Lease) want(cluster string, t driver.Tree, deadline events.Instant, free bool) {
 	f := l.fence(cluster)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.tree, f.until, f.free = t, deadline, false
+	f.tree, f.until, f.free = t, deadline, free
 	if f.at != nil {
 		f.at.store(wordDeadline, uint64(deadline))
 	}
 }
 
-// Free says that a cluster is not fenced (mode observe, keep-running, released): at the next look the program is taken off its cgroup.
-func (l *Lease) Free(cluster string, t driver.Tree) {
-	f := l.fence(cluster)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.tree, f.until, f.free = t, events.Never, true
-	if f.at != nil {
-		f.at.store(wordDeadline, uint64(events.Never))
-	}
-}
-
 // End says that a cluster's server is about to be killed. Nothing that it ever said leaves from now on, whatever deadline comes; its clients are told that the
-// connection is gone. Call it before the first process is killed: many kernels can't end a connection that nobody owns any more.
-func (l *Lease) End(cluster string) {
-	f := l.fence(cluster)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.at != nil {
-		f.end("a kill is ordered")
-	}
-}
+// connection is gone, which takes milliseconds, at most resetLimit. Call it before the first process is killed: many kernels can't end a connection that nobody owns any more.
+func (l *Lease) End(cluster string) { l.fence(cluster).end("a kill is ordered") }
 
 // Spare names the server processes of a cluster whose connections are not cut while their server lives: links of physical replication, and the agent's own.
 func (l *Lease) Spare(cluster string, ps []driver.Process) {
@@ -86,12 +75,19 @@ func (l *Lease) Spare(cluster string, ps []driver.Process) {
 	f.spare = ps
 }
 
-// State tells of a cluster.
+// State tells of a cluster. It waits for nothing.
 func (l *Lease) State(cluster string) State {
 	f := l.fence(cluster)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.state()
+	s := State{InForce: f.why == "" && f.at != nil, Why: f.why}
+	if f.at != nil {
+		s.Late, s.Former = f.at.load(wordLate), f.at.load(wordFormer)
+		if f.until != events.Never {
+			s.Left = f.until.Sub(now())
+		}
+	}
+	return s
 }
 
 func (l *Lease) fence(cluster string) *fence {
@@ -125,16 +121,20 @@ func (l *Lease) look() {
 	l.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		f := all[name]
-		f.mu.Lock()
-		if err := f.look(); err != nil {
-			f.not(err.Error())
+		f.look.Lock()
+		why := ""
+		if err := f.see(); err != nil {
+			why = err.Error()
 		}
-		f.mu.Unlock()
+		f.not(why)
+		f.look.Unlock()
 	}
 }
 
 // not notes why it is not in force; empty: it is.
 func (f *fence) not(why string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if why == f.why {
 		return
 	}
@@ -144,17 +144,6 @@ func (f *fence) not(why string) {
 	} else {
 		f.log.Warn("kernel lease not in force", "why", why)
 	}
-}
-
-func (f *fence) state() State {
-	s := State{InForce: f.why == "" && f.at != nil, Why: f.why}
-	if f.at != nil {
-		s.Late, s.Former = f.at.load(wordLate), f.at.load(wordFormer)
-		if f.until != events.Never {
-			s.Left = f.until.Sub(now())
-		}
-	}
-	return s
 }
 
 // Home is the cgroup that a server which has no unit is started in, by its data directory: below the mount point of version 2.
@@ -169,6 +158,7 @@ func Home(data string) (string, error) {
 // Why it is not in force, and what would put it there.
 var (
 	errNoGroup = errors.New("its server has no cgroup of its own: want a unit, or a start by switchback")
+	errFree    = errors.New("the cluster is not fenced (observed, kept running or released)")
 	errNoPort  = errors.New("its server listens on no TCP port yet")
 	errOutside = errors.New("its server was started outside the cgroup that is watched: switchback restart puts it there")
 )

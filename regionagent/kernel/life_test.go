@@ -197,8 +197,8 @@ func TestLinksAreNotCut(t *testing.T) {
 
 func (b *bed) spared() int {
 	f := b.lease.fence(name)
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.look.Lock()
+	defer f.look.Unlock()
 	return len(f.spared)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,11 @@ const (
 	talking = 1<<unix.BPF_TCP_ESTABLISHED | 1<<unix.BPF_TCP_FIN_WAIT1 | 1<<unix.BPF_TCP_CLOSE_WAIT | 1<<unix.BPF_TCP_LAST_ACK | 1<<unix.BPF_TCP_CLOSING
 )
 
+// resetLimit bounds how long a kill waits for clients to be told: their connections are mute already.
+const resetLimit = 500 * time.Millisecond
+
+var errSlow = errors.New("not every connection was reset in time: the others are mute, and end by themselves")
+
 // peer is one TCP connection as the monitor shows it.
 type peer struct {
 	family byte
@@ -38,13 +44,16 @@ func reset(port, cgroup uint64) (n int, err error) {
 		return 0, err
 	}
 	defer unix.Close(fd)
-	orphans := endsOrphans()
+	orphans, limit := endsOrphans(), now().Add(resetLimit)
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		all, e := list(fd, family, talking, port)
 		err = errors.Join(err, e)
 		for _, p := range all {
 			if p.cgroup != cgroup || p.orphan && !orphans {
 				continue
+			}
+			if now() > limit {
+				return n, errors.Join(err, errSlow)
 			}
 			if e := destroy(fd, &p); e != nil {
 				err = errors.Join(err, e)
@@ -60,7 +69,7 @@ func monitor() (fd int, err error) {
 	if fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG); err != nil {
 		return 0, fmt.Errorf("open socket monitor: %w", err)
 	}
-	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}) // a kernel that never answers must not hold a kill up
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 200_000}) // a kernel that never answers must not hold a kill up
 	return fd, nil
 }
 
