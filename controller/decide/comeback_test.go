@@ -246,6 +246,19 @@ func TestFailbackOfAFailedHomeRestoresItFirst(t *testing.T) {
 	}
 }
 
+// A failback that finds its restore under way is the asker's, not automation's that began it.
+func TestFailbackDuringARestoreIsTheAskers(t *testing.T) {
+	t.Parallel()
+	f := away(t)
+	f.Record.Members[0].Role, f.Record.Members[0].Work = events.RolePassive, &events.Operation{ID: "g-restore-1", Verb: events.AskRestore, By: Automation}
+	f.Members[0].Member = f.Record.Members[0]
+	f.Ask = ask(events.AskFailback)
+	o := wantRule(t, f, "failback.restore")
+	if w := o.Record.Member(refA).Work; w.Then != events.AskFailback || w.By != f.Ask.Actor || w.Ask != f.Ask.ID {
+		t.Fatalf("work %+v: want it the asker's", w)
+	}
+}
+
 func TestRebuildByCopyIsToldToCopy(t *testing.T) {
 	t.Parallel()
 	f := whole(t)

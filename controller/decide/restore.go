@@ -110,7 +110,7 @@ func failbackRestore(f *Facts, o *Outcome) {
 	if w == nil {
 		w = f.begin(o, home, events.Operation{Verb: events.AskRestore, By: f.Ask.Actor, Why: f.say(o.sentence, o)})
 	}
-	w.Ask, w.Then = f.Ask.ID, events.AskFailback
+	w.Ask, w.Then, w.By = f.Ask.ID, events.AskFailback, f.Ask.Actor // whoever began its restore, this person brings it home
 	o.answer(f, true, w.ID)
 }
 

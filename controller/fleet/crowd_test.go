@@ -383,7 +383,7 @@ func (c *crowd) once() {
 	}
 }
 
-var quick = &events.Limits{Canary: 1, Soak: events.Duration(time.Second), Budget: 2, AtOnce: 64, PerAgent: 16, PerRegion: 64}
+var quick = &events.Limits{Canary: 1, Soak: events.Duration(time.Second), Budget: 1, AtOnce: 64, PerAgent: 16, PerRegion: 64}
 
 func TestRolloutOfManyGroupsUnderLeaderLoss(t *testing.T) {
 	t.Parallel()
@@ -443,8 +443,8 @@ func TestFailuresHaltByTheBudget(t *testing.T) {
 	id := c.ask(events.Ask{ID: "1", Verb: events.AskSwitchover, Region: "r1", Limits: quick}).Rollout
 	c.pass(10*time.Minute, c.state(events.RolloutHalted))
 	h := c.rollout()
-	if h.Tally.Failed < 40 || h.Tally.Failed > 40+quick.AtOnce {
-		t.Errorf("halted at %s, its budget is 40", h.Tally)
+	if h.Tally.Failed < 20 || h.Tally.Failed > 20+quick.AtOnce {
+		t.Errorf("halted at %s, its budget is 20", h.Tally)
 	}
 	c.lead()
 	if c.rollout().State != events.RolloutHalted {
