@@ -3,9 +3,9 @@ package main
 import (
 	"bytes"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,13 +13,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/switchback-dr/switchback/controller"
-	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/test/sim"
 )
 
 var update = flag.Bool("update", false, "record the golden files anew")
+
+// anyRows: a row more is no change of how it is printed.
+var anyRows = regexp.MustCompile(`\d+ of \d+ rows`)
 
 func TestPrinters(t *testing.T) {
 	t.Parallel()
@@ -57,8 +59,7 @@ func TestPrinters(t *testing.T) {
 			t.Parallel()
 			var b bytes.Buffer
 			print(&page{w: &b, now: noon})
-			rows := fmt.Sprintf("of %d told", len(decide.Rows())) // a row more is no change of how it is printed
-			golden(t, name, bytes.ReplaceAll(b.Bytes(), []byte(rows), []byte("of ALL told")))
+			golden(t, name, anyRows.ReplaceAll(b.Bytes(), []byte("ALL of ALL rows")))
 		})
 	}
 }

@@ -19,7 +19,7 @@ import (
 func TestSim(t *testing.T) {
 	t.Parallel()
 	r := person{}.run(t.Context(), "sim", "--seeds", "2", "--seed", "11", "--as", "alice")
-	r.want(t, 0, "2 seeds in", "0 broke an invariant", "rows hit: ")
+	r.want(t, 0, "2 seeds in", "0 broke an invariant", "rows were reached")
 	person{}.run(t.Context(), "sim", "--seed", "11", "-v", "-o", "json", "--as", "alice").want(t, 0, `"seeds": 1`, `"broken": []`)
 	person{}.run(t.Context(), "sim", "--seeds", "0", "--as", "alice").want(t, exitUsage, "want at least 1")
 	person{}.run(t.Context(), "sim", "--seeds", "13..12", "--as", "alice").want(t, exitUsage, "want FROM..TO")

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"runtime"
 	"runtime/debug"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/test/sim"
 )
 
@@ -28,8 +26,8 @@ type simulated struct {
 	Seconds   float64        `json:"seconds"`
 	PerSecond float64        `json:"seeds_per_second"`
 	Steps     int            `json:"steps"`
-	Rows      map[string]int `json:"rows"`   // how often each row told something; a row that tells nobody is never counted
-	Missed    []string       `json:"missed"` // rows that told nothing
+	Rows      map[string]int `json:"rows"`   // how often each row began to match
+	Missed    []string       `json:"missed"` // rows that never did, in no scenario either
 	Broken    []broken       `json:"broken"`
 }
 
@@ -51,12 +49,13 @@ func (a *app) simCommand() *cobra.Command {
 	var seeds string
 	var first uint64
 	var lasts time.Duration
-	var verbose bool
+	var verbose, coverage bool
 	var live forecast
 	cmd := &cobra.Command{
 		Use: "sim", Short: "Drive the real cores under simulated faults; or ask what they would do with the live fleet", Args: cobra.NoArgs,
 		Long: `Drives the packages that ship under virtual time and seeded faults, and checks the invariants after every step. A seed is a whole schedule: the same seed is
-the same run. The schedule of the first seed that breaks an invariant is made as small as it goes, and printed as a scenario. Exit code 1: something broke.
+the same run. The schedule of the first seed that breaks an invariant is made as small as it goes, and printed as a scenario. Exit code 1: something broke, or
+with --coverage a row was never reached.
 
 With --fleet live --lose REGION it runs the real core on the fleet's stored state instead, and says what would happen, when, and what would be left behind.`,
 		Example: `  switchback sim --seeds 500
@@ -89,10 +88,10 @@ With --fleet live --lose REGION it runs the real core on the fleet's stored stat
 			if err != nil {
 				return err
 			}
-			if err := a.showValue(s, func(p *page) { p.simulated(s, verbose) }); err != nil {
+			if err := a.showValue(s, func(p *page) { p.simulated(s, coverage) }); err != nil {
 				return err
 			}
-			if len(s.Broken) > 0 {
+			if len(s.Broken) > 0 || coverage && len(s.Missed) > 0 {
 				return &failure{exitFailed, errSilent}
 			}
 			return nil
@@ -102,7 +101,8 @@ With --fleet live --lose REGION it runs the real core on the fleet's stored stat
 	cmd.Flags().Uint64Var(&first, "seed", 1, "the first seed")
 	cmd.Flags().DurationVar(&lasts, "for", 0, "begin no seed after so long; without --seeds, go on until then")
 	live.flags(cmd)
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each run, one after the other, and show how often each row fired")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each run, one after the other")
+	cmd.Flags().BoolVar(&coverage, "coverage", false, "list the rows of every decision table with how often they were reached; one that is reached by no seed and no scenario is a failure")
 	return cmd
 }
 
@@ -175,9 +175,12 @@ feed:
 func (s *simulated) sum(took time.Duration) {
 	s.Seconds = took.Seconds()
 	s.PerSecond = float64(s.Seeds) / s.Seconds
-	for _, r := range decide.Rows() {
-		if s.Rows[r.ID] == 0 {
-			s.Missed = append(s.Missed, r.ID)
+	scenarios := sim.ByScenario()
+	for _, t := range sim.Tables() {
+		for _, id := range t.Rows {
+			if s.Rows[id] == 0 && !slices.Contains(scenarios, id) {
+				s.Missed = append(s.Missed, id)
+			}
 		}
 	}
 	slices.SortFunc(s.Broken, func(x, y broken) int { return cmp.Compare(x.Seed, y.Seed) })
@@ -206,7 +209,26 @@ func (s *simulated) add(r sim.Result) {
 	}
 }
 
-func (p *page) simulated(s *simulated, rows bool) {
+// coverage lists every row, by table.
+func (p *page) coverage(s *simulated) {
+	scenarios := sim.ByScenario()
+	for _, t := range sim.Tables() {
+		p.line("%s", t.Name)
+		for _, id := range t.Rows {
+			how := ""
+			switch {
+			case s.Rows[id] > 0:
+			case slices.Contains(scenarios, id):
+				how = "  by a scenario"
+			default:
+				how = "  NEVER REACHED"
+			}
+			p.line("%8d  %s%s", s.Rows[id], strings.TrimPrefix(id, "agent."), how)
+		}
+	}
+}
+
+func (p *page) simulated(s *simulated, coverage bool) {
 	for _, b := range s.Broken {
 		p.line("%s  seed %d: %s", p.paint("FAILED"), b.Seed, b.Violation)
 		p.line("reproduce: %s", b.Reproduce)
@@ -214,15 +236,16 @@ func (p *page) simulated(s *simulated, rows bool) {
 			p.line("as a scenario, to stand in test/sim/testdata under a telling name:\n\n%s", b.Scenario)
 		}
 	}
-	if rows {
-		for _, id := range slices.Sorted(maps.Keys(s.Rows)) {
-			p.line("%8d  %s", s.Rows[id], id)
-		}
+	if coverage {
+		p.coverage(s)
 	}
-	all := len(decide.Rows())
+	all := 0
+	for _, t := range sim.Tables() {
+		all += len(t.Rows)
+	}
 	p.line("%d seeds in %.1f s (%.1f seeds/s, %d steps): %d broke an invariant", s.Seeds, s.Seconds, s.PerSecond, s.Steps, len(s.Broken))
-	p.line("rows hit: %d of %d told something", all-len(s.Missed), all)
-	if rows {
-		p.line("told nothing: %s", strings.Join(s.Missed, ", "))
+	p.line("%d of %d rows were reached, by these seeds or by a scenario", all-len(s.Missed), all)
+	if coverage && len(s.Missed) > 0 {
+		p.line("never reached: %s", strings.Join(s.Missed, ", "))
 	}
 }

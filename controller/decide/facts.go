@@ -87,6 +87,7 @@ type Outcome struct {
 	Revoke  events.AgentRef // revocations that must go on although the record moved (C4); zero = none
 	Notices []events.Notice
 	Answers []events.AnswerItem // to Ask: one for each operation it began, or the refusal
+	Upkeep  []string            // the rows of upkeep that were done
 	Wake    events.Instant      // look again no later than this
 
 	sentence string // the matching row's, not filled in yet

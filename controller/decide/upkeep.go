@@ -100,7 +100,7 @@ func upkeep(f *Facts, o *Outcome) {
 	for i := range upkeeps {
 		if r := &upkeeps[i]; r.applies(phase) && r.is(f) {
 			told := len(o.Notices)
-			o.Rule = r.id // what it tells bears its own id
+			o.Rule, o.Upkeep = r.id, append(o.Upkeep, r.id) // what it tells bears its own id
 			r.do(f, o)
 			for j := told; j < len(o.Notices); j++ {
 				if o.Notices[j].Why == "" {

@@ -124,6 +124,7 @@ type Effects struct {
 	Look    []events.Look
 	Tell    []events.Notice
 	Answers []events.Answer
+	Rows    []string       // ids of the rows that matched and did not before, and of the upkeep done, for who counts them
 	Wake    events.Instant // call Apply(Tick) no later than this
 }
 

@@ -193,6 +193,7 @@ func (f *Fleet) judge(now events.Instant, eff *Effects) {
 			r.judged = j
 			continue
 		}
+		eff.Rows = append(eff.Rows, j.Rule)
 		first := r.judged.Verdict == ""
 		changed := j.Verdict != r.judged.Verdict
 		r.judged = j

@@ -48,6 +48,10 @@ func (f *Fleet) decide(now Now, g *group, eff *Effects) (unit, bool) {
 	if o.Rule != g.rule {
 		g.say(&o, eff)
 	}
+	if o.Rule != g.rule || g.ask != nil {
+		eff.Rows = append(eff.Rows, o.Rule)
+	}
+	eff.Rows = append(eff.Rows, o.Upkeep...)
 	g.rule, g.why = o.Rule, o.Why
 	if o.Rule == decide.RuleTurn {
 		f.queue(g)

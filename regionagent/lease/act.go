@@ -142,6 +142,15 @@ var rows = [...]row{
 	{"sync", func(f *facts) bool { return f.syncDue() }, Sync, "its commits must wait for others, or for nobody any more, and that was not seen yet"},
 }
 
+// Rows lists the ids of the table, in order.
+func Rows() []string {
+	ids := make([]string, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].id
+	}
+	return ids
+}
+
 func (f *facts) active() bool  { return f.e != nil && f.e.Role == events.RoleActive }
 func (f *facts) passive() bool { return f.e != nil && f.e.Role == events.RolePassive }
 

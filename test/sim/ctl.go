@@ -350,9 +350,11 @@ func (c *ctl) rest(eff fleet.Effects) {
 	for _, l := range eff.Look {
 		w.look(c, l)
 	}
+	for _, id := range eff.Rows {
+		w.rows[id]++
+	}
 	for _, n := range eff.Tell {
 		w.notices = append(w.notices, n)
-		w.rows[n.Rule]++
 		w.trace("%s tells %s %s %s: %s", c.name, n.Type, n.Group+n.Region, n.Rule, n.Why)
 	}
 	w.answers = append(w.answers, eff.Answers...)

@@ -339,7 +339,9 @@ func (h *host) askGrant(life int, q lease.Ask) {
 func (h *host) publishReport(life int, r events.Report) {
 	w := h.w
 	stored := false
-	w.hub.request(h.ref.Region, func() { w.hub.storeReport(h, r) }, func() { stored = true })
+	if w.hub.lost[heardBy{h.ref, true}] == 0 {
+		w.hub.request(h.ref.Region, func() { w.hub.storeReport(h, r) }, func() { stored = true })
+	}
 	w.in(time.Second, func() {
 		h.alive(life, func() {
 			if !stored {
@@ -356,7 +358,11 @@ func (h *host) publishReport(life int, r events.Report) {
 // reread takes the commands that are stored (every 5 s and at start).
 func (h *host) reread(life int) {
 	w := h.w
+	hears := heardBy{h.ref, false}
 	w.hub.request(h.ref.Region, func() {}, func() {
+		if w.hub.lost[hears]+w.hub.late[hears] > 0 {
+			return
+		}
 		msgs, err := w.hub.store.All(events.StreamState, events.SubjectCommands(h.ref))
 		if err == nil {
 			for _, m := range msgs {

@@ -207,7 +207,7 @@ func (h *host) perform(life int, a lease.Action) {
 			if h.off {
 				return
 			}
-			if h.chance(0.02) || (s.frozen && a.Verb != lease.Mark) || s.restore != nil || (s.state == events.ServerDown && began != events.ServerDown) {
+			if h.chance(w.net.noise.Fail) || (s.frozen && a.Verb != lease.Mark) || s.restore != nil || (s.state == events.ServerDown && began != events.ServerDown) {
 				failed(events.Retry)
 				return
 			}
@@ -348,7 +348,7 @@ func (h *host) probe(life int) {
 		}
 	}
 	for _, c := range w.ctls {
-		if c.fleet != nil { // nobody else listens
+		if c.fleet != nil && w.hub.lost[heardBy{h.ref, true}] == 0 { // nobody else listens
 			w.hub.plain(h.ref.Region, c.region, func() { c.healthSeen(health) })
 		}
 	}
@@ -373,6 +373,7 @@ func (h *host) health(s *server) events.ClusterHealth {
 		if v.Cluster != s.ref {
 			continue
 		}
+		h.w.rows["agent."+v.Rule]++
 		ch.Managed, ch.Seen, ch.Role = v.Managed && !v.Let, v.Epoch, v.Role
 		well := v.Role != events.RoleActive || v.Right <= h.clock() || ch.Server == events.ServerWritable || ch.Server == events.ServerFrozen
 		if well {

@@ -19,6 +19,8 @@ type hub struct {
 	down    map[string]int   // hub servers by region: how many faults hold each down
 	slow    map[laneSeen]int // lanes that a fault makes slow
 	deaf    map[laneSeen]int // lanes whose republished messages a fault keeps from the controllers of a region
+	lost    map[heardBy]int  // agents that are not heard, or hear nothing
+	late    map[heardBy]int  // agents that hear late
 	dice    *rand.Rand
 	gap     at     // the state stream elects until then
 	leader  string // region that leads the state stream
@@ -35,7 +37,7 @@ type laneAt struct {
 }
 
 func newHub(w *World) *hub {
-	h := &hub{w: w, store: bus.NewStore(), down: map[string]int{}, slow: map[laneSeen]int{}, deaf: map[laneSeen]int{}, dice: w.luck("hub"), leader: w.shape.Regions[len(w.shape.Regions)-1], reports: map[events.Ref]events.Report{}, bodies: map[laneAt]events.LaneBody{}}
+	h := &hub{w: w, store: bus.NewStore(), down: map[string]int{}, slow: map[laneSeen]int{}, deaf: map[laneSeen]int{}, lost: map[heardBy]int{}, late: map[heardBy]int{}, dice: w.luck("hub"), leader: w.shape.Regions[len(w.shape.Regions)-1], reports: map[events.Ref]events.Report{}, bodies: map[laneAt]events.LaneBody{}}
 	for _, s := range events.Streams() {
 		h.must(h.store.Create(s))
 	}
@@ -72,10 +74,22 @@ func (h *hub) deliver(from string) {
 			for _, a := range h.w.hosts {
 				if a.ref.Region == p[2] && a.ref.Agent == p[3] {
 					subject := events.SubjectCommand(a.ref, p[4])
-					h.plain(from, a.ref.Region, func() { a.alive(a.life, func() { a.command(subject, m.Data, m.Seq) }) })
+					h.tell(from, a, func() { a.alive(a.life, func() { a.command(subject, m.Data, m.Seq) }) })
 				}
 			}
 		}
+	}
+}
+
+// tell carries a command to an agent, as its faults allow.
+func (h *hub) tell(from string, a *host, f func()) {
+	hears := heardBy{a.ref, false}
+	switch {
+	case h.lost[hears] > 0:
+	case h.late[hears] > 0:
+		h.w.in(within(h.dice, 0, 5*time.Second), func() { h.plain(from, a.ref.Region, f) })
+	default:
+		h.plain(from, a.ref.Region, f)
 	}
 }
 

@@ -121,17 +121,54 @@ var busKinds = []kind{
 		w.hub.loseDisk(a.lane())
 		return nil
 	}},
-	{"lane-slow", "bus", 2, []arg{inRegion, ofLane, lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
-		k := laneSeen{w.regionOf(a, "region"), a.lane()}
-		w.hub.slow[k]++
-		return func() { w.hub.slow[k]-- }
+	{"lane-slow", "bus", 2, []arg{inRegion, maybe(0.5, ofLane), lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
+		return count(w.hub.slow, a.seenFrom(w.regionOf(a, "region")))
 	}},
 	// What leader and agent see of a lane differs for longer than L: the agent beats, and is acknowledged, and the leader hears nothing.
-	{"lane-unheard", "bus", 2, []arg{inRegion, ofLane, lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
-		k := laneSeen{w.regionOf(a, "region"), a.lane()}
-		w.hub.deaf[k]++
-		return func() { w.hub.deaf[k]-- }
+	{"lane-unheard", "bus", 2, []arg{aController, maybe(0.5, ofLane), lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
+		return count(w.hub.deaf, a.seenFrom(w.controllerOf(a).region))
 	}},
+	// An agent beats and answers peers, but what is told it is lost, or late by seconds and out of order.
+	{"commands-lost", "bus", 2, []arg{onAgent, lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
+		return count(w.hub.lost, []heardBy{{w.agentOf(a).ref, false}})
+	}},
+	{"commands-late", "bus", 2, []arg{onAgent, lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
+		return count(w.hub.late, []heardBy{{w.agentOf(a).ref, false}})
+	}},
+	// What it says is lost, though it beats.
+	{"reports-lost", "bus", 2, []arg{onAgent, lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
+		return count(w.hub.lost, []heardBy{{w.agentOf(a).ref, true}})
+	}},
+}
+
+// heardBy is what an agent hears of the bus, or what is heard of it, beats and lanes apart.
+type heardBy struct {
+	agent events.AgentRef
+	says  bool
+}
+
+// count adds one to each place until it is over.
+func count[K comparable](m map[K]int, places []K) func() {
+	for _, k := range places {
+		m[k]++
+	}
+	return func() {
+		for _, k := range places {
+			m[k]--
+		}
+	}
+}
+
+// seenFrom are the lanes an entry is about, one or all, as a region sees them.
+func (a Args) seenFrom(region string) []laneSeen {
+	if a.has("lane") {
+		return []laneSeen{{region, a.lane()}}
+	}
+	var all []laneSeen
+	for n := range events.Lanes {
+		all = append(all, laneSeen{region, n})
+	}
+	return all
 }
 
 func (a Args) lane() int { return int(a["lane"][0]-'0') % events.Lanes }

@@ -29,6 +29,7 @@ type Noise struct {
 	Loss  float64 // of a message or an answer
 	Twice float64 // of one that is carried again
 	Slow  float64 // of one that takes up to three seconds: it may land after its sender gave up
+	Fail  float64 // of a driver's verb, to be tried again
 	Clock float64 // how far each clock's rate may be off
 }
 
@@ -38,8 +39,8 @@ const clockError = 0.06
 // noises are the levels a schedule may choose.
 var noises = map[string]Noise{
 	"none":  {},
-	"some":  {Loss: 0.01, Twice: 0.01, Slow: 0.02, Clock: clockError},
-	"heavy": {Loss: 0.04, Twice: 0.03, Slow: 0.06, Clock: clockError},
+	"some":  {Loss: 0.01, Twice: 0.01, Slow: 0.02, Fail: 0.02, Clock: clockError},
+	"heavy": {Loss: 0.04, Twice: 0.03, Slow: 0.06, Fail: 0.05, Clock: clockError},
 }
 
 // network is who reaches whom, by region. A cut is one-way.

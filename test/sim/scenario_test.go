@@ -35,8 +35,14 @@ import (
 // An invariant that breaks fails the scenario at once. Arguments a verb does not know fail it too.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
+	reached := map[string]int{}
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		s := &scene{}
+		defer func() {
+			for id, n := range s.w.rows {
+				reached[id] += n
+			}
+		}()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			out, err := s.do(d)
 			if err != nil {
@@ -45,6 +51,9 @@ func TestScenarios(t *testing.T) {
 			return out
 		})
 	})
+	if !t.Failed() {
+		checkScenarioRows(t, reached)
+	}
 }
 
 type scene struct {

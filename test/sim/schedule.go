@@ -135,8 +135,8 @@ type drawer struct {
 // Draw makes the schedule of a seed.
 func Draw(seed uint64) Schedule {
 	h := &World{seed: seed}
-	d := drawer{Rand: h.luck("schedule"), mood: &moods[seed%uint64(len(moods))]}
-	s := Schedule{Setting: Setting{Seed: seed, Groups: 3, Agents: 1, Noise: d.mood.noise, Last: "auto"}, Mood: d.mood.name, Until: calm + storm}
+	d := drawer{Rand: h.luck("schedule"), mood: moodOf(seed)}
+	s := Schedule{Setting: Setting{Seed: seed, Groups: 3, Agents: 1, Noise: d.mood.noise, Last: "auto"}, Mood: d.mood.name, Until: calm + d.mood.storm}
 	if d.Float64() < 0.3 {
 		s.Setting.Agents = 2
 	}

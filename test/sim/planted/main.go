@@ -1,35 +1,56 @@
-// Command planted runs random seeds until an invariant breaks. Its test builds it with one rule of the protocol taken away at a time; unchanged it must find
+// Command planted runs seeds until an invariant breaks. Its test builds it with one rule of the protocol taken away at a time; unchanged it must find
 // nothing.
 package main
 
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strconv"
+	"strings"
 
 	"github.com/switchback-dr/switchback/test/sim"
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: planted FIRST-SEED SEEDS")
+	debug.SetGCPercent(400)
+	seeds, err := wanted(os.Args[1:])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "planted: %v\nusage: planted SEED,SEED,… MOOD SEEDS: some seeds first, then so many of one mood, - = of any\n", err)
 		os.Exit(2)
 	}
-	first, err1 := strconv.ParseUint(os.Args[1], 10, 64)
-	n, err2 := strconv.ParseUint(os.Args[2], 10, 64)
-	if err1 != nil || err2 != nil {
-		fmt.Fprintf(os.Stderr, "planted %q %q: want two numbers\n", os.Args[1], os.Args[2])
-		os.Exit(2)
-	}
-	for seed := first; seed < first+n; seed++ {
+	for i, seed := range seeds {
 		res, err := sim.Seed(seed, nil)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
 		}
 		if res.Violation != nil {
-			fmt.Printf("%s at seed %d (%d runs): %s\n", res.Violation.Rule, seed, seed-first+1, res.Violation.What)
+			fmt.Printf("seed %d (%s, run %d): %v\n", seed, res.Schedule.Mood, i+1, res.Violation)
 			os.Exit(1)
 		}
 	}
+}
+
+// wanted are the seeds to run, in order.
+func wanted(args []string) ([]uint64, error) {
+	if len(args) != 3 {
+		return nil, fmt.Errorf("%d arguments: want 3", len(args))
+	}
+	var seeds []uint64
+	for _, word := range strings.Split(args[0], ",") {
+		seed, err := strconv.ParseUint(word, 10, 64)
+		if err != nil && word != "" {
+			return nil, fmt.Errorf("seed %q: want a number", word)
+		}
+		if err == nil {
+			seeds = append(seeds, seed)
+		}
+	}
+	n, err := strconv.Atoi(args[2])
+	if err != nil {
+		return nil, fmt.Errorf("seeds %q: want a number", args[2])
+	}
+	mood := strings.TrimPrefix(args[1], "-")
+	return append(seeds, sim.InMood(mood, 1, n)...), nil
 }

@@ -1,0 +1,45 @@
+package sim
+
+import (
+	_ "embed"
+	"slices"
+	"strings"
+
+	"github.com/switchback-dr/switchback/controller/decide"
+	"github.com/switchback-dr/switchback/controller/gate"
+	"github.com/switchback-dr/switchback/regionagent/lease"
+)
+
+// Table is one decision table: the ids of its rows, in order, as a run counts them.
+type Table struct {
+	Name string
+	Rows []string
+}
+
+// Tables lists every decision table that runs drive.
+func Tables() []Table {
+	ts := []Table{{Name: "moves"}, {Name: "upkeep"}, {Name: "verdicts"}, {Name: "permits"}, {Name: "agent"}}
+	for _, r := range decide.Rows() {
+		i := slices.IndexFunc(ts, func(t Table) bool { return t.Name == r.Table })
+		if r.ID != "wait.permit" { // it takes the id of the permit's row
+			ts[i].Rows = append(ts[i].Rows, r.ID)
+		}
+	}
+	verdicts, permits := gate.Rows()
+	for _, r := range verdicts {
+		ts[2].Rows = append(ts[2].Rows, r.ID)
+	}
+	for _, r := range permits {
+		ts[3].Rows = append(ts[3].Rows, r.ID)
+	}
+	for _, id := range lease.Rows() {
+		ts[4].Rows = append(ts[4].Rows, "agent."+id)
+	}
+	return ts
+}
+
+//go:embed scenario_rows.txt
+var scenarioRows string
+
+// ByScenario lists the rows that scenarios of testdata reach, whatever seeds do; a test of the scenarios keeps the list true.
+func ByScenario() []string { return strings.Fields(scenarioRows) }
