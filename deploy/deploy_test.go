@@ -2,6 +2,8 @@
 package deploy
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,12 +23,13 @@ func TestExamples(t *testing.T) {
 		"controller": func(p string) error { _, err := config.LoadController(p); return err },
 		"hub":        func(p string) error { _, err := config.LoadHub(p); return err },
 		"agent":      func(p string) error { _, err := config.LoadAgent(p); return err },
+		"fence":      func(p string) error { return fences(t, p) },
 	}
 	seen := map[string]bool{}
 	for _, path := range glob(t, "examples/*") {
 		kind, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".yaml"), "-")
 		if load[kind] == nil {
-			t.Errorf("%s: its name begins with none of fleet, controller, hub, agent", path)
+			t.Errorf("%s: its name begins with none of fleet, controller, hub, agent, fence", path)
 			continue
 		}
 		seen[kind] = true
@@ -37,6 +40,25 @@ func TestExamples(t *testing.T) {
 	if len(seen) != len(load) {
 		t.Errorf("examples are there for %v only", seen)
 	}
+}
+
+// fences runs an example of an external fence with a management controller that says off, and one that says on.
+func fences(t *testing.T, path string) error {
+	t.Helper()
+	for state, want := range map[string]int{"off": 0, "on": 1} {
+		bin := t.TempDir()
+		if err := os.WriteFile(filepath.Join(bin, "ssh"), []byte("#!/bin/sh\necho chassis power is "+state+"\n"), 0o700); err != nil {
+			return err
+		}
+		cmd := exec.CommandContext(t.Context(), "./"+path)
+		cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH")}
+		cmd.Stdin = strings.NewReader(`{"version":1,"step":"orders/8/fence","group":"orders","by":"r2/b","victim":{"cluster":"r1/a","agent":"r1/h","address":"10.0.0.1:5432"}}`)
+		out, err := cmd.Output()
+		if code := cmd.ProcessState.ExitCode(); code != want || !json.Valid(out) || strings.Contains(string(out), `"fenced":true`) != (want == 0) {
+			return fmt.Errorf("%s, power %s: exit code %d, %s, %w: want %d", path, state, code, out, err, want)
+		}
+	}
+	return nil
 }
 
 // needed is what the design asks of each unit.

@@ -120,6 +120,9 @@ func (a *agent) execute(ctx context.Context, c *cluster) {
 
 // drive has the driver carry one verb out. A restore takes as long as it takes, and ends early when the core says so; the host does a few at a time.
 func (a *agent) drive(ctx context.Context, c *cluster, act lease.Action) events.Result {
+	if act.Verb == lease.FenceOther {
+		return a.external(ctx, c, act)
+	}
 	limit := act.Limit
 	if limit <= 0 {
 		limit = verbLimit

@@ -45,6 +45,7 @@ func (h *healthTeller) beat() {
 	if h.asked.Swap(false) || h.full == 0 || time.Since(h.at) >= a.d.FullHealth {
 		h.full, h.delta, h.at, part = h.full+1, 0, time.Now(), "full"
 	}
+	m.External = a.cfg.Fence.External != ""
 	m.Full, m.Delta = h.full, h.delta
 	for _, c := range a.clusters {
 		if c.last.Cluster == (events.Ref{}) {

@@ -109,6 +109,9 @@ func (p *page) care(g *fleet.GroupView) {
 	}
 	p.line("%s", line)
 	p.sync(g)
+	if len(g.Fences) > 0 {
+		p.line("fences: %s", plain(strings.Join(g.Fences, ", ")))
+	}
 	if r.Running() {
 		phase := "phase " + string(r.Phase)
 		if r.Op.Stage == events.StagePrepare {

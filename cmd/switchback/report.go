@@ -92,6 +92,9 @@ func (p *page) report(o *events.Operation, kept string) {
 	if o.Proof != nil {
 		p.line("fence proof  %s", plain(decide.ProofText(o.Proof)))
 	}
+	if o.Answered != "" {
+		p.line("answered     %s", plain(o.Answered))
+	}
 	if o.How != "" {
 		p.line("how          %s", howText(o))
 	}

@@ -137,9 +137,16 @@ func prove(kind events.ProofKind) func(*Facts, *Outcome) {
 		case events.ProofAck:
 			old := f.active()
 			p.Said = fmt.Sprintf("agent %s reported %s passive at epoch %d, server stopped (%s)", old.Agent, old.Cluster, old.Report.Passive, old.Report.Fenced)
+			if old.Report.Stopped != "" {
+				p.Facts = append(p.Facts, events.Fact{What: "server of " + old.Cluster.String(), Value: old.Report.Stopped})
+			}
 			if s, ok := old.Report.Result(events.StepID(r.Group, r.Epoch, string(events.VerbStop))); ok && s.Outcome.OK() {
 				r.Op.Stopped = s.LSN
 			}
+		case events.ProofExternal:
+			res, _ := f.fenceResult()
+			p.Said, p.Facts = fmt.Sprintf("agent %s ran its external fence in %s: %s", f.target().Agent, round(res.Took), res.Why), res.Facts
+			o.Attempt = true // C4
 		case events.ProofUnfenced:
 			p.Said = r.Op.Unfenced
 			o.Attempt = true // C4
@@ -160,7 +167,7 @@ func prove(kind events.ProofKind) func(*Facts, *Outcome) {
 func switchTarget(f *Facts, o *Outcome) {
 	t, _ := f.best(events.Ref{}, f.Record.Target)
 	r := o.draft(f)
-	r.Target, r.Op.To = t.Cluster, t.Cluster
+	r.Target, r.Op.To, r.Op.External = t.Cluster, t.Cluster, false
 	o.Sets = []events.Set{f.set(r, t.Cluster)}
 	o.notice(f, events.NoticeDecision)
 }
@@ -215,8 +222,12 @@ func promote(f *Facts, o *Outcome) {
 	appoint(f, r, op.ID)
 	op.Phases = append(op.Phases, events.PhaseTime{Phase: "decide", Took: f.PhaseAge})
 	f.tellAll(o)
-	if op.Proof != nil && leavesItRunning(op.Proof.Kind) {
+	if waived(op) {
 		o.Revoke = f.active().Agent
+	}
+	if op.Proof != nil && op.Proof.Kind == events.ProofUnfenced {
+		n := o.notice(f, events.NoticeAlarm)
+		n.Why = fmt.Sprintf("%s is appointed WITHOUT a fence proof, by word of %s: if %s still runs, two copies accept writes, until its agent reports", r.Active, op.Unfenced, old.Cluster)
 	}
 	o.notice(f, events.NoticePromoted)
 }

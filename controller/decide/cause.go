@@ -73,11 +73,11 @@ func (f *Facts) none(want events.Ref) string {
 // unbound says why the lease of a silent active proves nothing, "" if it would: by its agent's last word nothing freezes the active when its right is over.
 func (f *Facts) unbound() string {
 	a := f.active()
-	if a.Silent == 0 || !a.Report.Exempt || f.Ask != nil && f.Ask.Unfenced {
+	if a.Silent == 0 || !f.exempt() || f.externally() || f.Ask != nil && f.Ask.Unfenced {
 		return ""
 	}
 	return fmt.Sprintf("when its agent was last heard nothing froze %s when its right was over (mode observe or keep-running then, or an override), so its silence proves nothing: "+
-		"bring the agent back, or repeat it with --unfenced --reason once you know that it is stopped", f.Record.Active)
+		"bring the agent back, give the agent of a recovery cluster an external fence, or repeat it with --unfenced --reason once you know that it is stopped", f.Record.Active)
 }
 
 // overBudget says why promoting the best candidate now would, or might, lose more than the group's budget; "" if it would not.

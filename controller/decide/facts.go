@@ -58,6 +58,7 @@ type Cluster struct {
 	Health      events.ClusterHealth
 	Report      events.Report
 	Reported    bool
+	External    bool          // its agent has an external fence, to be used against the others
 	Astray      bool          // its ledger had applied a newer command than any that is stored for it, and has applied none since
 	Behind      time.Duration // how far behind the active it was at the active's last word
 	BehindKnown bool

@@ -185,6 +185,10 @@ var moves = [...]row{
 	{"proof.ack", "fencing", "the old active reported passive at this epoch (C3b)", func(f *Facts) bool { return f.active().passiveAt(f.Record.Epoch) }, prove(events.ProofAck), "{active} fenced: {proof}"},
 	{"proof.cut", "fencing", "in sync: the target has every acknowledged write, is cut for good, passive at this epoch and listed (C3e)", (*Facts).cutProves, prove(events.ProofCut),
 		"{active} fenced: {proof}"},
+	{"proof.external", "fencing", "the external fence of the target's agent says that the old active is fenced (C3c)", func(f *Facts) bool {
+		r, ok := f.fenceResult()
+		return ok && r.Outcome.OK()
+	}, prove(events.ProofExternal), "{active} fenced: {proof}"},
 	{"proof.lease", "fencing", "two revocations, L over, target passive at this epoch and listed (C3a)", func(f *Facts) bool {
 		return !f.exempt() && f.Lease.Waited(f.Now) && f.target().passiveAt(f.Record.Epoch) && f.listed(f.Record.Target)
 	}, prove(events.ProofLease), "{active} fenced: {proof}"},
@@ -194,6 +198,9 @@ var moves = [...]row{
 		"no fence proof of {active} within the time of an attempt: {active} goes on"},
 	{"fence.cut", "fencing", "in sync: the active's agent is silent, or did not stop it in its time, and the target is not told yet (C3e)", (*Facts).cutDue, orderCut,
 		"{target} is cut, without it {active} acknowledges nothing; revoking the lease of {agent} too"},
+	{"fence.external", "fencing", "the active is never frozen, its agent does not stop it, and the target's has an external fence (C3c)", func(f *Facts) bool {
+		return !swapping(f) && f.exempt() && f.target().External && !f.Record.Op.External && (f.active().Silent > 0 || f.PhaseAge >= f.D.FenceAck)
+	}, orderFence, "the agent of {target} runs its external fence against {active}"},
 	{"fence.lease", "fencing", "the active's agent is silent, or did not stop it in its time (C2)", func(f *Facts) bool {
 		return !swapping(f) && (!f.Record.Op.Planned || f.active().Silent > 0 || f.PhaseAge >= f.D.FenceAck)
 	}, func(_ *Facts, o *Outcome) { o.Attempt = true }, "revoking the lease of {agent}"},

@@ -37,6 +37,11 @@ func stepFor(r *events.Record, c events.Ref, d events.Durations) *events.Step {
 		s := verb(events.VerbCut)
 		s.Deadline = d.FenceAck
 		return s
+	case r.Phase == events.PhaseFencing && c == r.Target && r.Op.External:
+		old := r.Member(r.Active)
+		s := verb(events.VerbFence)
+		s.Victim = &events.Victim{Cluster: old.Cluster, Agent: old.Agent, Address: old.Address, Peer: old.Peer}
+		return s
 	case r.Phase == events.PhaseProved && c == r.Target:
 		s := verb(events.VerbCut)
 		s.Until, s.Deadline = r.Op.Stopped, d.FenceAck

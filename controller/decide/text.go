@@ -16,6 +16,14 @@ func ProofText(p *events.Proof) string {
 	if p == nil {
 		return "none"
 	}
+	text := proofText(p)
+	for _, x := range p.Facts {
+		text += "; " + x.What + ": " + x.Value
+	}
+	return text
+}
+
+func proofText(p *events.Proof) string {
 	switch p.Kind {
 	case events.ProofLease:
 		var lanes []string
@@ -93,6 +101,7 @@ func (f *Facts) Evidence() []events.Fact {
 		events.Fact{What: "region of the active", Value: string(f.Region.Verdict) + ": " + f.Region.Why},
 		events.Fact{What: "agent of the active", Value: a.Agent.String() + " " + beat},
 		events.Fact{What: "server of the active", Value: fmt.Sprintf("%s, LSN %s", a.Health.Server, a.Health.LSN), Age: age},
+		events.Fact{What: "fences of the active", Value: strings.Join(f.Fences(), ", "), Blocks: a.Silent > 0 && len(f.Fences()) < 2},
 		events.Fact{What: "automation", Value: f.Permit.Why, Blocks: !f.Permit.OK})
 	for _, why := range f.Permit.Also {
 		fs = append(fs, events.Fact{What: "automation", Value: why, Blocks: true})

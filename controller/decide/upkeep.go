@@ -11,11 +11,9 @@ import (
 var upkeeps = [...]row{
 	{"upkeep.unfenced", "active", "the old active of a waived or external fence, or of a cut, has not been told yet (C4)", func(f *Facts) bool {
 		op := f.Record.Op
-		if op == nil || op.Proof == nil || !leavesItRunning(op.Proof.Kind) {
-			return false
-		}
-		return f.member(op.From).Report.Seen < op.Proof.Epoch
+		return waived(op) && f.member(op.From).Report.Seen < op.Proof.Epoch
 	}, func(f *Facts, o *Outcome) { o.Revoke = f.member(f.Record.Op.From).Agent }, "revocations of the old active go on until they are stored or it answers"},
+	{"upkeep.answered", "active", "the old active of a waived or external fence reported that it is passive", (*Facts).answeredLate, answer, "one copy only accepts writes, by its own agent's word now"},
 	{"upkeep.acknowledged", "active", "the active acknowledged a newer candidate list", func(f *Facts) bool {
 		a := f.active()
 		return len(f.Record.Lists) > 1 && a.Reported && a.Report.Seen == f.Record.Epoch && a.Report.Version >= f.Record.Lists[1].Version

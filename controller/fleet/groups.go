@@ -168,6 +168,7 @@ func (f *Fleet) health(h events.Health, now events.Instant, heard bool) {
 	if h.Delta == 0 {
 		a.whole = h.Nonce
 	}
+	a.external = h.External
 	a.full, a.delta, a.right, a.alarms = h.Full, h.Delta, h.Right, h.Alarms
 	if h.Peer != "" {
 		a.peer, a.cert = h.Peer, h.Cert
@@ -350,6 +351,7 @@ func (f *Fleet) clusterFacts(now events.Instant, g *group, m events.Member) deci
 	}
 	d.Silent = f.silent(now, a)
 	d.Fresh = f.fresh(now, a)
+	d.External = a.external
 	d.Leased = a.beating() >= events.Quorum
 	if a.peer != "" {
 		d.Peer, d.Cert = a.peer, a.cert
@@ -369,7 +371,7 @@ func (f *Fleet) permit(at Now, g *group, r *region) gate.PermitFacts {
 	return gate.PermitFacts{
 		Group: g.name, Region: r.name, FleetDisarmed: f.automation.Disarmed, RegionDisarmed: f.automation.Regions[r.name].Disarmed, GroupDisarmed: g.record.Disarm,
 		Kind: g.config.Kind, KindDisarmed: f.automation.Kinds[g.config.Kind], NeedsApproval: f.cfg.NeedsApproval(g.config.Priority), GroupApproved: g.record.Approve != "",
-		Mode: g.config.Mode, Isolation: g.config.Isolation, Blind: f.blind, Dark: act == nil || f.silent(now, act) > 0,
+		Mode: g.config.Mode, Isolation: g.config.Isolation, External: f.canFence(now, g), Blind: f.blind, Dark: act == nil || f.silent(now, act) > 0,
 		OutBefore: f.outBefore(r), MaxOut: max(1, f.cfg.MaxOut), Approved: f.automation.Regions[r.name].Approved != "",
 		MovedLastHour: f.movedLastHour(now), MaxPerHour: f.cfg.MaxPerHour, Unsettled: !g.record.Settled, Quiet: quiet(g.record, at.Wall, f.d),
 	}
@@ -412,4 +414,15 @@ func (g *group) tell(c events.Ref) *told {
 		}
 	}
 	return nil
+}
+
+// canFence reports whether the agent of a recovery cluster that beats has an external fence.
+func (f *Fleet) canFence(now events.Instant, g *group) bool {
+	for i := range g.record.Members {
+		m := &g.record.Members[i]
+		if a := f.agents.get(m.Agent); a != nil && m.Candidate() && a.external && f.fresh(now, a) {
+			return true
+		}
+	}
+	return false
 }

@@ -18,6 +18,7 @@ type agent struct {
 	beatAt   events.Instant // when its last beat was received
 	honoured time.Duration  // F+S+M as its beats say
 	nonce    string
+	external bool   // it has an external fence
 	whole    string // start of the agent whose full health was taken: all of its clusters are known
 	full     uint64
 	delta    uint64

@@ -44,6 +44,7 @@ type GroupView struct {
 	Rule        string             `json:"rule"` // the row that matched last
 	Why         string             `json:"why"`
 	Facts       []events.Fact      `json:"facts,omitempty"`
+	Fences      []string           `json:"fences,omitempty"` // by what its active can be proved to be fenced
 	NeedsPerson bool               `json:"needs_person"`
 	Rollout     string             `json:"rollout,omitempty"` // where it stands in one that is under way
 	Protected   bool               `json:"protected"`
@@ -156,6 +157,9 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 	if g.record != nil {
 		gv.Facts = fs.Evidence()
 		gv.Readiness, gv.ReadyWhy = fs.Readiness()
+	}
+	if g.record != nil && g.record.Gone == "" {
+		gv.Fences = fs.Fences()
 	}
 	if decide.Halts(g.rule) || g.record != nil && decide.Rebuilding(g.record) {
 		gv.Facts = append(gv.Facts, fs.Testimony()...)

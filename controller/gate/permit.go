@@ -16,6 +16,7 @@ type PermitFacts struct {
 	KindDisarmed   string
 	Mode           events.Mode
 	Isolation      events.Isolation
+	External       bool // a candidate's agent has an external fence
 	Blind          bool
 	Dark           bool // the cause is a dark region or agent: only a lapsed lease can prove the fence
 	OutBefore      int  // regions that went out before this one and still are
@@ -52,7 +53,7 @@ var permits = [...]permitRow{
 	{"wait.kind-disarmed", func(f *PermitFacts) bool { return f.KindDisarmed != "" }, "automation is disarmed for kind {kind} ({kindwhy}): `switchback arm --kind {kind}` switches it on"},
 	{"wait.maintenance", func(f *PermitFacts) bool { return f.Quiet != "" }, "{quiet}: automation leaves {group} alone until then"},
 	{"wait.blind", func(f *PermitFacts) bool { return f.Blind }, "the controller reaches fewer than half of the regions: a person may decide with --while-blind --reason"},
-	{"wait.keep-running", func(f *PermitFacts) bool { return f.Isolation == events.IsolationKeepRunning && f.Dark }, "{group} has isolation keep-running: it is never frozen, so a dark active proves nothing; no automatic failover"},
+	{"wait.keep-running", func(f *PermitFacts) bool { return f.Isolation == events.IsolationKeepRunning && f.Dark && !f.External }, "{group} has isolation keep-running: it is never frozen, so a dark active proves nothing; no automatic failover without an external fence (fence.external of the recovery cluster's agent)"},
 	{"wait.max-regions-out", func(f *PermitFacts) bool { return f.OutBefore >= f.MaxOut && !f.Approved && f.Dark }, "more regions are out at once than max_regions_out allows: `switchback approve --region {region}` lets it go on"},
 	{"wait.flapping", func(f *PermitFacts) bool { return f.Unsettled }, "{group} was moved by automation and has not been stable since: `switchback acknowledge {group}` ends the wait, `switchback failover {group}` still works"},
 	{"wait.groups-per-hour", func(f *PermitFacts) bool { return f.MaxPerHour > 0 && f.MovedLastHour >= f.MaxPerHour }, "max_groups_per_hour is reached: `switchback failover {group}` still works"},

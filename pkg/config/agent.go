@@ -31,8 +31,10 @@ type Agent struct {
 
 // Fence is how an agent's clusters are fenced.
 type Fence struct {
-	Freeze string // auto = cgroup where the guard has the server's, else sigstop
-	Kernel string // the kernel lease: auto = where the host can; off; require = no lease without it
+	External        string        // program this agent runs to make another host unable to acknowledge a write; empty = none
+	ExternalTimeout time.Duration // how long it may take
+	Freeze          string        // auto = cgroup where the guard has the server's, else sigstop
+	Kernel          string        // the kernel lease: auto = where the host can; off; require = no lease without it
 }
 
 // What fence.kernel can be.
@@ -41,6 +43,9 @@ const (
 	KernelOff     = "off"
 	KernelRequire = "require"
 )
+
+// defaultExternalTimeout is how long an external fence may take where nothing says otherwise.
+const defaultExternalTimeout = 20 * time.Second
 
 // Cluster is one cluster an agent cares for.
 type Cluster struct {
@@ -123,11 +128,12 @@ func (a *Agent) read(o *object) {
 		a.Fence.Freeze = word(o.get("freeze"), "", "auto", "cgroup", "sigstop")
 		a.Fence.Kernel = word(o.get("kernel"), "", KernelAuto, KernelOff, KernelRequire)
 		external, limit := o.get("external"), o.get("external_timeout")
-		external.file("")
-		limit.duration(0, time.Second, 10*time.Minute)
-		external.notYet("an external fence")
-		limit.notYet("an external fence")
+		a.Fence.External = external.file("")
+		if a.Fence.ExternalTimeout = limit.duration(0, time.Second, 10*time.Minute); limit.there() && !external.there() {
+			limit.problem("is given without external: want the command it is the limit of, too")
+		}
 	})
+	a.Fence.ExternalTimeout = cmp.Or(a.Fence.ExternalTimeout, defaultExternalTimeout)
 	a.Fence.Freeze, a.Fence.Kernel = cmp.Or(a.Fence.Freeze, "auto"), cmp.Or(a.Fence.Kernel, KernelOff)
 	state := o.get("state")
 	if a.State = state.file(DefaultState); len(a.GuardSocket()) > 107 {

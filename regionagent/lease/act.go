@@ -25,6 +25,7 @@ const (
 	Mark         Verb = "mark"
 	Restore      Verb = "restore"
 	Release      Verb = "release"
+	FenceOther   Verb = "fence"   // this host's external fence, against another one
 	Restart      Verb = "restart" // of a step only: a stop, then what starts it in its role
 	Sync         Verb = "sync"    // have commits wait for whom the order names, and see them wait
 	Cancel       Verb = "cancel"  // end the restore under way: what it works for is not wanted any more
@@ -42,6 +43,7 @@ type Action struct {
 	Limit   time.Duration
 	Sync    *events.SyncOrder
 	Anew    bool
+	Victim  *events.Victim // fence: whom
 	Rule    string
 }
 
@@ -169,6 +171,7 @@ func (f *facts) step() Verb {
 	switch v := Verb(s.Verb); {
 	case v == Checkpoint && f.active() && f.c.server == events.ServerWritable,
 		v == Cut && f.passive() && f.c.server == events.ServerRecovery,
+		v == FenceOther && f.passive(),
 		v == Follow && f.passive() && f.c.server == events.ServerRecovery,
 		v == Stop && f.passive() && f.c.server.Stopped():
 		return v
@@ -218,7 +221,7 @@ func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
 	if f.e != nil {
 		act.Group, act.Step = f.e.Group, events.StepID(f.e.Group, f.e.Seen, string(v))
 		if s := f.e.Step; s != nil && Verb(s.Verb) == v {
-			act.Step, act.Source, act.Until, act.Copy, act.Limit = s.ID, s.Source, s.Until, s.Copy, s.Deadline
+			act.Step, act.Source, act.Until, act.Copy, act.Limit, act.Victim = s.ID, s.Source, s.Until, s.Copy, s.Deadline, s.Victim
 		} else if rule == "restart.stop" {
 			act.Step, act.Limit = s.ID+restartDown, s.Deadline
 		}
