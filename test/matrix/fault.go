@@ -51,6 +51,7 @@ const (
 	downLimit   = 30 * time.Second // a server must be proved down for 10 s first
 	hiccup      = 3 * time.Second  // nobody's right lapses for longer than F and a beat
 	thawLimit   = 5 * time.Second  // from the end of a fault until frozen sessions go on
+	syncLimit   = 6 * time.Second  // a passive that is lost leaves the sync set, in degrade
 	rejoinLimit = 60 * time.Second // from the end of a fault until the group is whole
 )
 

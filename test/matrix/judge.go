@@ -137,7 +137,7 @@ func (s *scene) terms() (n int) {
 // limits holds a result against what is expected.
 func (s *scene) limits(r *Result, p *Plane, e *end, log []stage.Write) {
 	f, w := &s.act.Fault, s.act.want(p)
-	if r.Dual > 0 && !(f.Paused && r.Told == "yes") {
+	if r.Dual > 0 && !(f.Paused && r.Told != "no") { // a late answer to what the new active has is one that was delayed on its way
 		r.bad("two servers acknowledged writes at once for %v", r.Dual)
 	}
 	if p.Kernel && r.LateTCP > 0 {
@@ -151,6 +151,9 @@ func (s *scene) limits(r *Result, p *Plane, e *end, log []stage.Write) {
 	}
 	if op := e.view.Record.Op; len(e.lost) > 0 && lossless(op) {
 		r.bad("%d acknowledged writes were lost in a planned move (%s)", len(e.lost), op.ID)
+	}
+	if e.view.Config.Replication == events.ReplicateSync && len(e.lost) > 0 {
+		r.bad("%d acknowledged writes of a group in sync are gone", len(e.lost))
 	}
 	if r.Home != 0 {
 		r.bad("%d acknowledged writes were lost on the way home", r.Home)

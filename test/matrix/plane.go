@@ -18,6 +18,7 @@ type Plane struct {
 var Planes = []Plane{
 	{"async", "an asynchronous pair that nobody touches", stage.Group{Name: "orders", Home: Home}, false, false},
 	{"planned", "an asynchronous pair of which a switchover has just begun", stage.Group{Name: "billing", Home: Home}, true, false},
+	{"sync", "a pair in sync: nothing acknowledged is ever lost", stage.Group{Name: "ledger", Home: Home, Policy: "replication: {mode: sync, when_alone: degrade}"}, false, false},
 	{"kernel", "an asynchronous pair on hosts with the kernel lease", stage.Group{Name: "search", Home: Home}, false, true},
 }
 

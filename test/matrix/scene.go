@@ -328,6 +328,10 @@ func (s *scene) arrived() error {
 // want is what is expected of a plane.
 func (f *Fault) want(p *Plane) Want {
 	switch {
+	case p.Name == "sync" && f.Want.Pause != 0: // commits wait for the passive until it has left the set
+		w := f.Want
+		w.Pause = max(w.Pause, syncLimit)
+		return w
 	case !p.Moving || f.Move != nil:
 		return f.Want
 	case f.Plan != nil:
