@@ -62,6 +62,7 @@ var Unstruck = []Left{
 	{"proof.unfenced", "a person waives the fence and I1 with it"},
 	{"failover.cluster-down", "begins the steps of a failover that was asked for"},
 	{"failover.agent-silent", "begins the steps of a lost region"},
+	{"*.external", "an external fence is a program of the site's, and a stage has none"},
 	{"fence.cut", "the fence of a group in sync: it moves beside the others at the steps of a lost region"},
 	{"proof.cut", "the proof of a group in sync: it moves beside the others at the steps of a lost region"},
 	{"sync.*", "who has every acknowledged write is recorded in one batch; the next leader does it again"},
