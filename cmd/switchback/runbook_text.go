@@ -97,7 +97,8 @@ func (b *runbook) dark(d *document.Document, region string) {
 	if len(byHand) == 0 {
 		return
 	}
-	u := d.Under("By hand in " + region).Say("`switchback failover --region " + region + "` shows the plan of all that is left there, asks, and runs it. These wait for a person. Each is fenced by its lapsed lease before anything is promoted; what would be lost is said first.")
+	u := d.Under("By hand in " + region).Say("A failover of the whole region shows the plan of all that is left there, asks, and runs it. These wait for a person. Each is fenced by its lapsed lease before anything is promoted; what would be lost is said first.")
+	u.Type("switchback failover --region " + region)
 	for _, g := range byHand {
 		u.Type(fmt.Sprintf("switchback failover %s --dry-run", g.Group))
 		u.Type(fmt.Sprintf("switchback failover %s --reason WHY", g.Group))
