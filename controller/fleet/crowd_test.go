@@ -37,11 +37,10 @@ type stored struct {
 }
 
 type crowdServer struct {
-	agent    events.AgentRef
-	report   events.Report
-	health   events.ClusterHealth
-	hung     bool
-	upstream events.Ref
+	agent  events.AgentRef
+	report events.Report
+	health events.ClusterHealth
+	hung   bool
 }
 
 func crowdName(i int) string { return fmt.Sprintf("g%05d", i) }
@@ -175,42 +174,40 @@ func (c *crowd) beats(full bool) {
 
 // apply hands an input over, stores what must be, and lets the agents do what they are told.
 func (c *crowd) apply(in Input) (answers []events.Answer) {
-	for {
-		eff := c.f.Apply(c.now, in)
-		c.told = append(c.told, eff.Tell...)
-		answers = append(answers, eff.Answers...)
-		if len(eff.Batches) == 0 {
-			c.answer(eff)
-			return answers
-		}
-		var last []events.Seq
-		var sets []events.Set
-		for _, b := range eff.Batches {
-			subjects := map[string]bool{}
-			for _, w := range b {
-				c.seq++
-				if subjects[w.Subject] {
-					c.t.Fatalf("%s stands twice in a batch", w.Subject)
-				}
-				subjects[w.Subject] = true
-				if w.Last != nil && *w.Last != c.stored[w.Subject].seq {
-					c.t.Fatalf("%s was expected at %d, is at %d", w.Subject, *w.Last, c.stored[w.Subject].seq)
-				}
-				c.keep(w)
-				if s, ok := w.Payload.(events.Set); ok {
-					sets = append(sets, s)
-				}
-			}
-			last = append(last, c.seq)
-			c.seq++
-		}
-		answers = append(answers, c.apply(Committed{last})...)
+	eff := c.f.Apply(c.now, in)
+	c.told = append(c.told, eff.Tell...)
+	answers = append(answers, eff.Answers...)
+	if len(eff.Batches) == 0 {
 		c.answer(eff)
-		for _, s := range sets {
-			answers = append(answers, c.obey(s)...)
-		}
 		return answers
 	}
+	var last []events.Seq
+	var sets []events.Set
+	for _, b := range eff.Batches {
+		subjects := map[string]bool{}
+		for _, w := range b {
+			c.seq++
+			if subjects[w.Subject] {
+				c.t.Fatalf("%s stands twice in a batch", w.Subject)
+			}
+			subjects[w.Subject] = true
+			if w.Last != nil && *w.Last != c.stored[w.Subject].seq {
+				c.t.Fatalf("%s was expected at %d, is at %d", w.Subject, *w.Last, c.stored[w.Subject].seq)
+			}
+			c.keep(w)
+			if s, ok := w.Payload.(events.Set); ok {
+				sets = append(sets, s)
+			}
+		}
+		last = append(last, c.seq)
+		c.seq++
+	}
+	answers = append(answers, c.apply(Committed{last})...)
+	c.answer(eff)
+	for _, s := range sets {
+		answers = append(answers, c.obey(s)...)
+	}
+	return answers
 }
 
 // answer plays the acceptors, who take every revocation, and observers, who see nothing of what is dark.

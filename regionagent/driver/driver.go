@@ -58,9 +58,9 @@ type Action struct {
 	Copy   bool       // restore: copy anew, whatever could be kept
 	Limit  time.Duration
 	// Permit is called by a start right before the server is started, once everything is ready: an error means that it may not start any more (A9). nil = nobody asks.
-	Permit func(ctx context.Context) error
-	Sync   *events.SyncOrder // sync
-	Anew   bool              // sync: that the order before does not hold is known
+	Permit func(ctx context.Context) error `json:"-"`
+	Sync   *events.SyncOrder               // sync
+	Anew   bool                            // sync: that the order before does not hold is known
 }
 
 // Tender is a driver that keeps something ready for the clusters that may follow this one, such as replication slots; peers are their names. The agent calls it
