@@ -39,7 +39,7 @@ func TestPausedHost(t *testing.T) {
 // pausedHost plays it with fence.kernel set, and counts the answers that came after the host went on.
 func pausedHost(t *testing.T, fence string) (p *play, crowd *stage.Crowd, late int) {
 	g := stage.Groups(1)[0]
-	p = beginWith(t, stage.Options{Groups: []stage.Group{g}, Every: stage.Every, Kernel: fence})
+	p = beginWith(t, stage.Options{Groups: []stage.Group{g}, Every: stage.Every, Kernel: fence, Settings: "max_connections = 60\n"})
 	old := p.Server(g.Primary())
 	if fence != config.KernelOff {
 		p.wait("the kernel lease is in force", func() error {

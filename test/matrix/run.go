@@ -21,8 +21,8 @@ type Options struct {
 	Say    func(string)   // is given every line as it comes
 }
 
-// settings let the archiver be slowed down without a restart, and let in no more sessions than there are: how long it takes to freeze all of them is measured before anything else.
-const settings = "archive_mode = on\narchive_command = '/bin/true'\nmax_connections = 24\nmax_wal_senders = 5\nmax_worker_processes = 2\n"
+// settings let the archiver be slowed down without a restart.
+const settings = "archive_mode = on\narchive_command = '/bin/true'\n"
 
 // perStage is how many faults are played on one stage: the logs of the writers are read again and again.
 const perStage = 25

@@ -32,15 +32,16 @@ type Server struct {
 }
 
 // settings are small, but keep what durability rests on. Nothing commits by itself: every transaction in a log is a writer's or the canary's, so that what was lost
-// can be told one by one.
+// can be told one by one. They let in few sessions: an agent takes no lease before it has measured that everything its servers may have is frozen within S.
 const settings = `
 shared_buffers = 16MB
-max_connections = 60
+max_connections = 24
+max_worker_processes = 2
 wal_level = replica
 wal_log_hints = on
 wal_keep_size = 128MB
 max_slot_wal_keep_size = 512MB
-max_wal_senders = 10
+max_wal_senders = 6
 autovacuum = off
 fsync = on
 wal_retrieve_retry_interval = 100ms
