@@ -158,3 +158,21 @@ func TestOverrideIsRecordedAndTold(t *testing.T) {
 	f.Members[0].Report.Override = ""
 	told("it was by alice", events.NoticeAutomation)
 }
+
+// TestOneThatLeavesBehindTheEpoch: it is told the release and nothing else, though it had not heard of the epoch yet.
+func TestOneThatLeavesBehindTheEpoch(t *testing.T) {
+	t.Parallel()
+	f := healthy(t)
+	f.Config.Recovery, f.Revision = []events.Ref{refB}, 2
+	f.Told = func(events.Ref) bool { return false }
+	f.Members[2].Report.Seen = 3
+	o := Step(f)
+	if o.Record == nil || o.Record.Member(refC) != nil {
+		t.Fatalf("record %+v: want one without %s", o.Record, refC)
+	}
+	for _, s := range o.Sets {
+		if s.Cluster == refC && (s.Step == nil || s.Step.Verb != events.VerbRelease) {
+			t.Fatalf("told %+v: want the release alone", s)
+		}
+	}
+}

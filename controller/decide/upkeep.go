@@ -87,7 +87,9 @@ var upkeeps = [...]row{
 			r = f.Record
 		}
 		for _, c := range f.behindEpoch() {
-			o.Sets = append(o.Sets, f.set(r, c))
+			if r.Member(c) != nil { // it may just have left
+				o.Sets = append(o.Sets, f.set(r, c))
+			}
 		}
 	}, "every cluster learns the epoch"},
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -130,7 +131,14 @@ func (w *World) in(d time.Duration, f func()) {
 }
 
 // Run runs until the true time, or until an invariant breaks.
-func (w *World) Run(until at) *Violation {
+// A core that panics breaks its word too: the process would end.
+func (w *World) Run(until at) (bad *Violation) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.fail("panic", "%v\n%s", p, debug.Stack())
+			bad = w.bad
+		}
+	}()
 	for w.bad == nil && len(w.q) > 0 && w.q[0].when <= until {
 		e := heap.Pop(&w.q).(*event)
 		w.now = e.when
