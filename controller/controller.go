@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,7 +39,9 @@ type Controller struct {
 	lanes   events.LaneSet
 	core    *leader.Core
 	began   time.Time
-	polled  events.Instant // when the record was read last, or looked for
+	onLoss  atomic.Pointer[func(bus.Message) []byte] // answers rebuild-record while the record is lost, nil = it is not
+	door    bool                                     // the door is open: it hands rebuild-record to onLoss
+	polled  events.Instant                           // when the record was read last, or looked for
 	log     *slog.Logger
 }
 
@@ -92,6 +95,7 @@ func Run(ctx context.Context, cfg *config.Controller, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	c.door = true
 	defer closeDoor()
 	c.elect(ctx)
 	return nil

@@ -36,6 +36,9 @@ func (c *Controller) openDoor() (stop func(), err error) {
 }
 
 func (c *Controller) do(m bus.Message) []byte {
+	if lost := c.onLoss.Load(); lost != nil && strings.HasSuffix(m.Subject, "."+events.AskRebuildRecord) {
+		return (*lost)(m) // nobody leads, and nobody will until it is answered
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), answerLimit)
 	defer cancel()
 	a, err := c.passOn(ctx, m)

@@ -22,15 +22,20 @@ func (c *Controller) boot() events.Instant { return events.Instant(time.Since(c.
 
 func (c *Controller) now() fleet.Now { return fleet.Now{Boot: c.boot(), Wall: time.Now()} }
 
-// elect runs for leadership until ctx ends, and leads whenever it wins.
-func (c *Controller) elect(ctx context.Context) {
+// follower is the election's core, knowing of no term yet.
+func (c *Controller) follower() *leader.Core {
 	h := fnv.New32a()
 	h.Write([]byte(c.name))
 	rank := 1 + int(h.Sum32()%4)
 	if c.cfg.PreferLeader {
 		rank = 0
 	}
-	c.core = leader.New(c.d.TTL, rank, c.cfg.PreferLeader, c.boot())
+	return leader.New(c.d.TTL, rank, c.cfg.PreferLeader, c.boot())
+}
+
+// elect runs for leadership until ctx ends, and leads whenever it wins.
+func (c *Controller) elect(ctx context.Context) {
+	c.core = c.follower()
 	for ctx.Err() == nil {
 		do, wake := c.core.Next(c.boot())
 		switch do {

@@ -74,9 +74,11 @@ func (c *Controller) lookForRecord(ctx context.Context) {
 	if !errors.Is(err, bus.ErrMissing) {
 		return
 	}
-	if err := c.setUp(ctx); err != nil && ctx.Err() == nil {
+	if err := c.setUp(ctx); err != nil {
 		c.log.Error("set up the bus again", telemetry.Err(err))
+		return
 	}
+	c.core = c.follower() // the terms it knows of are lost: a claim that expects one of them would be refused for ever
 }
 
 // wordOnLoss returns once the record may be made: nobody reports a history, or a person said to go on without the lost one, or another controller was told so.
@@ -88,12 +90,17 @@ func (c *Controller) wordOnLoss(ctx context.Context) error {
 	c.log.Error("the record is lost: its stream is missing, and agents report a history. Actives go on by promises; nothing is decided until a person says "+
 		"`switchback rebuild-record --apply --reason …`", "reports", len(history))
 	said := make(chan string, 1)
-	stop, err := c.bus.Serve(bus.Service{Name: "switchback-lost", Version: version, Description: "The record is lost: takes rebuild-record only."}, events.SubjectDo("*", events.AskRebuildRecord),
-		func(m bus.Message) []byte { return c.askedOnLoss(m, history, said) })
-	if err != nil {
-		return fmt.Errorf("wait for a person: %w", err)
+	lost := func(m bus.Message) []byte { return c.askedOnLoss(m, history, said) }
+	c.onLoss.Store(&lost)
+	defer c.onLoss.Store(nil)
+	if !c.door { // at a start: else the door is open already, and one request has one answer
+		stop, err := c.bus.Serve(bus.Service{Name: "switchback-lost", Version: version, Description: "The record is lost: takes rebuild-record only."},
+			events.SubjectDo("*", events.AskRebuildRecord), lost)
+		if err != nil {
+			return fmt.Errorf("wait for a person: %w", err)
+		}
+		defer stop()
 	}
-	defer stop()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -152,14 +159,14 @@ func (c *Controller) askedOnLoss(m bus.Message, history []events.Report, said ch
 	if err == nil {
 		ask, err = events.DecodeAsk(actor, verb, m.Data)
 	}
-	a.ID = ask.ID
+	a.ID, a.Hash = ask.ID, askHash(ask) // with a hash it is an answer, not the word of a door that reaches nobody
 	switch {
 	case err != nil:
 		a.Why = err.Error()
 	case ask.DryRun:
-		a.Why = "the whole record is lost. --apply --reason makes an empty one, in which every group that an agent remembers is halted; asked again, it then rebuilds them"
+		a.Accepted, a.Why = true, "the whole record is lost. --apply --reason makes an empty one, in which every group that an agent remembers is halted; asked again, it then rebuilds them"
 		for _, r := range history {
-			a.Items = append(a.Items, events.AnswerItem{Group: r.Group, Rule: "rebuild.lost", Why: fmt.Sprintf("agent %s remembers %s as %s at epoch %d", r.Agent, r.Cluster, r.Role, r.Seen)})
+			a.Items = append(a.Items, events.AnswerItem{Group: r.Group, Accepted: true, Rule: "rebuild.lost", Why: fmt.Sprintf("the whole record is lost; agent %s remembers %s as %s at epoch %d", r.Agent, r.Cluster, r.Role, r.Seen)})
 		}
 	case ask.Reason == "":
 		a.Why = "the whole record is lost: want --reason, it is written down with your name"

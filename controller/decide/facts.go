@@ -90,6 +90,7 @@ type Outcome struct {
 	Answers []events.AnswerItem // to Ask: one for each operation it began, or the refusal
 	Upkeep  []string            // the rows of upkeep that were done
 	Wake    events.Instant      // look again no later than this
+	Halt    string              // the halt that holds, whichever row answered an ask; empty = none
 
 	sentence string // the matching row's, not filled in yet
 }

@@ -41,6 +41,9 @@ func (f *Facts) phase() string {
 // done too. The facts are not changed; the outcome's record is a new value.
 func Step(f *Facts) Outcome {
 	o, phase := Outcome{Wake: events.Never}, f.phase()
+	if h, _ := f.halted(); h != nil {
+		o.Halt = h.id
+	}
 	for i := range moves {
 		r := &moves[i]
 		if !r.applies(phase) || !r.is(f) {
@@ -70,7 +73,7 @@ func Step(f *Facts) Outcome {
 		}
 		break
 	}
-	if f.Record != nil && o.Record == nil && f.Record.Gone == "" && !Halts(o.Rule) {
+	if f.Record != nil && o.Record == nil && f.Record.Gone == "" && o.Halt == "" {
 		upkeep(f, &o)
 	}
 	o.Sets = newest(o.Sets)

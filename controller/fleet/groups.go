@@ -29,6 +29,7 @@ type group struct {
 	stable   events.Instant // since when it serves and is protected without a break, 0 = not
 	attempt  bool           // its operation wants its active's agent revoked
 	revoke   events.AgentRef
+	halt     string // the halt that holds, empty = none
 	rule     string // the last row that matched, and what it said
 	why      string
 	words    []word           // the active's last words, oldest first

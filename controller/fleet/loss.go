@@ -59,7 +59,7 @@ func (f *Fleet) remember(c *cluster, name string, knows bool) {
 func (f *Fleet) contradicted(a *agent) bool {
 	return slices.ContainsFunc(a.holds, func(c events.Ref) bool {
 		g := f.clusters.get(c).group
-		return g != nil && (decide.Contradicts(g.rule) || g.record != nil && decide.Rebuilding(g.record) && g.record.Active == c)
+		return g != nil && (decide.Contradicts(g.halt) || g.record != nil && decide.Rebuilding(g.record) && g.record.Active == c)
 	})
 }
 
@@ -67,7 +67,7 @@ func (f *Fleet) contradicted(a *agent) bool {
 func (f *Fleet) askHalted(now Now, in AskSeen, ans *events.Answer, eff *Effects) []unit {
 	var gs []*group
 	for _, k := range f.groups.keys {
-		if g := f.groups.get(k); decide.Contradicts(g.rule) {
+		if g := f.groups.get(k); decide.Contradicts(g.halt) {
 			gs = append(gs, g)
 		}
 	}

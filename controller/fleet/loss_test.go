@@ -106,6 +106,14 @@ func TestEmptyRecordHaltsAndIsRebuiltAboveEveryLedger(t *testing.T) {
 	if len(v.Groups) != 1 || !v.Groups[0].NeedsPerson || len(v.Groups[0].Facts) != 3 {
 		t.Fatalf("shown %+v: want it to need a person, with the claim of each", v.Groups)
 	}
+	// An ask is answered by another row: the halt holds all the same.
+	eff = w.apply(AskSeen{Ask: events.Ask{ID: "0", Verb: events.AskRebuildRecord, Actor: "ann", To: "r9/z", Group: "g", Reason: "?"}})
+	if eff.Answers[0].Accepted || len(eff.Batches) > 0 {
+		t.Fatalf("refused, and yet %+v", eff.Batches)
+	}
+	if eff := w.pend(); len(eff.Batches) > 0 {
+		t.Fatalf("stored %+v after a refusal", eff.Batches)
+	}
 	eff = w.apply(AskSeen{Ask: events.Ask{ID: "1", Verb: events.AskRebuildRecord, Actor: "ann", Reason: "disks burnt"}})
 	if len(eff.Answers) != 1 || !eff.Answers[0].Accepted {
 		t.Fatalf("answered %+v", eff.Answers)

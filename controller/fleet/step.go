@@ -45,6 +45,7 @@ func (f *Fleet) decide(now Now, g *group, eff *Effects) (unit, bool) {
 	fs := f.facts(now, g)
 	o := decide.Step(fs)
 	g.rememberAnswer(&o)
+	g.halt = o.Halt
 	if o.Rule != g.rule {
 		g.say(&o, eff)
 	}

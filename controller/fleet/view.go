@@ -153,7 +153,7 @@ func tally(rows map[string]*RegionView, g *GroupView) {
 
 func (f *Fleet) groupView(now Now, g *group) GroupView {
 	fs := f.facts(now, g)
-	gv := GroupView{Group: g.name, Config: g.config.GroupConfig, Record: g.record, Rule: g.rule, Why: g.why, NeedsPerson: needPerson[g.rule] || decide.Halts(g.rule)}
+	gv := GroupView{Group: g.name, Config: g.config.GroupConfig, Record: g.record, Rule: g.rule, Why: g.why, NeedsPerson: needPerson[g.rule] || g.halt != ""}
 	if g.record != nil {
 		gv.Facts = fs.Evidence()
 		gv.Readiness, gv.ReadyWhy = fs.Readiness()
@@ -161,7 +161,7 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 	if g.record != nil && g.record.Gone == "" {
 		gv.Fences = fs.Fences()
 	}
-	if decide.Halts(g.rule) || g.record != nil && decide.Rebuilding(g.record) {
+	if g.halt != "" || g.record != nil && decide.Rebuilding(g.record) {
 		gv.Facts = append(gv.Facts, fs.Testimony()...)
 	}
 	for i := range fs.Members {

@@ -69,3 +69,12 @@ func (v *Server) Spoil() error {
 	}
 	return nil
 }
+
+// WipeHub removes what every hub server has on disk; they must be stopped.
+func (s *Stage) WipeHub() error {
+	var all []error
+	for _, r := range Regions {
+		all = append(all, os.RemoveAll(filepath.Join(s.dir(r), "nats")))
+	}
+	return errors.Join(all...)
+}
