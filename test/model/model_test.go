@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -59,7 +60,9 @@ func TestARemovedRuleIsFound(t *testing.T) {
 			continue
 		}
 		quick++
-		out, err := exec.Command(bin, "-without", r.ID, "-case", r.Search, "-limit", strconv.Itoa(r.Limit)).CombinedOutput()
+		search := exec.Command(bin, "-without", r.ID, "-case", r.Search, "-limit", strconv.Itoa(r.Limit))
+		search.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is killed leaves no search behind
+		out, err := search.CombinedOutput()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 			t.Errorf("without %s (%s): %v\n%s", r.ID, r.What, err, out)

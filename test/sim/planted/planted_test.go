@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/switchback-dr/switchback/test/sim"
@@ -128,7 +129,9 @@ func TestEveryRemovedRuleIsFoundByRandomSeeds(t *testing.T) {
 			if out, err := build.CombinedOutput(); err != nil {
 				t.Fatalf("build without %s: %v\n%s", r.name, err, out)
 			}
-			out, err := exec.Command(bin, r.found, r.mood, seeds).CombinedOutput()
+			search := exec.Command(bin, r.found, r.mood, seeds)
+			search.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that is killed leaves no search behind
+			out, err := search.CombinedOutput()
 			var exit *exec.ExitError
 			switch {
 			case err == nil:
