@@ -57,7 +57,7 @@ test: ## every test; installs PostgreSQL if it is missing
 	@deploy/need.sh
 	@mkdir -p bin .cache && rm -f .cache/counts
 	@go build -o bin/count ./test/tools/count
-	{ go test -json -count=1 -timeout 20m -p 1 $(LIVE) || status=1; \
+	{ go test -json -count=1 -timeout 30m -p 1 $(LIVE) || status=1; \
 	  go test -json -count=1 -timeout 20m $$(go list ./... | grep -vxF "$$(go list $(LIVE))") || status=1; exit $${status:-0}; } 2>&1 | bin/count -out .cache/counts
 
 matrix: build ## every fault in every plane on real processes: make matrix, or some: make matrix CELLS='isolated|disk full'
