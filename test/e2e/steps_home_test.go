@@ -32,9 +32,9 @@ var homeBlows = []blow{
 
 // strikeHome asks for one group after the other to be brought home, restore and switchover in one, and strikes each at another step. All of them come home, and nothing that was
 // acknowledged on the way is lost.
-func (p *play) strikeHome(groups []stage.Group) {
+func (p *play) strikeHome(groups []stage.Group, from int) {
 	p.t.Helper()
-	at := 0
+	at := from
 	for _, g := range groups {
 		if p.view(g.Name).Active() == g.Primary() {
 			continue // its failover was given up

@@ -35,13 +35,14 @@ type Server struct {
 // can be told one by one. They let in few sessions: an agent takes no lease before it has measured that everything its servers may have is frozen within S.
 const settings = `
 shared_buffers = 16MB
-max_connections = 24
-max_worker_processes = 2
+max_connections = 20
+max_worker_processes = 1
+autovacuum_max_workers = 1
 wal_level = replica
 wal_log_hints = on
 wal_keep_size = 128MB
 max_slot_wal_keep_size = 512MB
-max_wal_senders = 6
+max_wal_senders = 5
 autovacuum = off
 fsync = on
 wal_retrieve_retry_interval = 100ms
