@@ -69,13 +69,25 @@ func (d *Driver) scan(ctx context.Context, p piece, block, seg uint64, each func
 		return s, err // it did not run
 	}
 	if last != "" {
-		at, total, err := header(last)
-		if err != nil {
+		var err error
+		if s.end, err = lineEnd(last, block, seg); err != nil {
 			return s, err
 		}
-		s.end = recordEnd(at, total, block, seg)
 	}
 	return s, nil
+}
+
+// lineEnd is where the record of a line of pg_waldump ends. A switch of the log takes the rest of its file: an archiving server makes one as it stops, and one that was
+// killed right then has no file after it, although it knows that its log goes that far.
+func lineEnd(line string, block, seg uint64) (events.LSN, error) {
+	at, total, err := header(line)
+	if err != nil {
+		return 0, err
+	}
+	if strings.HasPrefix(line, "rmgr: XLOG ") && strings.HasSuffix(strings.TrimSpace(line), "desc: SWITCH") {
+		return events.LSN((uint64(at)/seg + 1) * seg), nil
+	}
+	return recordEnd(at, total, block, seg), nil
 }
 
 func position(l events.LSN) string { return fmt.Sprintf("%X/%X", uint32(l>>32), uint32(l)) }
