@@ -34,18 +34,8 @@ begins only when nothing at all is wrong, and a real incident in its middle is h
   switchback drill orders --dry-run
   switchback drill --select project=shop --canary 2 --soak 30s`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			many, err := m.about(cmd, &ask, args)
-			if err != nil {
+			if done, err := a.open(cmd, m, &ask, args, detach); done || err != nil {
 				return err
-			}
-			if err := a.prepare(&ask); err != nil {
-				return err
-			}
-			if many {
-				return a.moveMany(cmd, ask, detach)
-			}
-			if ask.DryRun {
-				return a.throw(cmd, ask)
 			}
 			danger := func(*fleet.GroupView) string {
 				return fmt.Sprintf("drill of %s: it is swapped there and back, and each time %s", ask.Group, swapText)

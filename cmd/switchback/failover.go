@@ -21,18 +21,8 @@ agent answers it is stopped cleanly and nothing is lost. Many groups move as a r
   switchback failover --plan 7f3a91c2`,
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			many, err := m.about(cmd, &ask, args)
-			if err != nil {
+			if done, err := a.open(cmd, m, &ask, args, detach); done || err != nil {
 				return err
-			}
-			if err := a.prepare(&ask); err != nil {
-				return err
-			}
-			if many {
-				return a.moveMany(cmd, ask, detach)
-			}
-			if ask.DryRun {
-				return a.throw(cmd, ask)
 			}
 			if err := a.confirm(danger(&ask), ask.Group); err != nil {
 				return err
@@ -76,4 +66,23 @@ func (a *app) abortCommand() *cobra.Command {
 	}
 	askFlags(cmd, &ask)
 	return cmd
+}
+
+// open is how every verb that moves one group or many begins: the ask is completed and checked; many groups go by a plan, and a dry run is only asked. Done: nothing
+// is left to do.
+func (a *app) open(cmd *cobra.Command, m *manyFlags, ask *events.Ask, args []string, detach bool) (done bool, err error) {
+	many, err := m.about(cmd, ask, args)
+	if err != nil {
+		return false, err
+	}
+	if err := a.prepare(ask); err != nil {
+		return false, err
+	}
+	if many {
+		return true, a.moveMany(cmd, *ask, detach)
+	}
+	if ask.DryRun {
+		return true, a.throw(cmd, *ask)
+	}
+	return false, nil
 }

@@ -41,18 +41,8 @@ func (a *app) swapCommand(ask *events.Ask, use, short, long, example string, dan
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Example: example, Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			many, err := m.about(cmd, ask, args)
-			if err != nil {
+			if done, err := a.open(cmd, m, ask, args, detach); done || err != nil {
 				return err
-			}
-			if err := a.prepare(ask); err != nil {
-				return err
-			}
-			if many {
-				return a.moveMany(cmd, *ask, detach)
-			}
-			if ask.DryRun {
-				return a.throw(cmd, *ask)
 			}
 			if err := a.sure(cmd, ask, ask.Group, danger); err != nil {
 				return err
