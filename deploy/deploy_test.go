@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/switchback-dr/switchback/pkg/config"
@@ -47,7 +48,10 @@ func fences(t *testing.T, path string) error {
 	t.Helper()
 	for state, want := range map[string]int{"off": 0, "on": 1} {
 		bin := t.TempDir()
-		if err := os.WriteFile(filepath.Join(bin, "ssh"), []byte("#!/bin/sh\necho chassis power is "+state+"\n"), 0o700); err != nil {
+		syscall.ForkLock.RLock() // a child started meanwhile by another test would hold it open for writing: then nobody may run it
+		err := os.WriteFile(filepath.Join(bin, "ssh"), []byte("#!/bin/sh\necho chassis power is "+state+"\n"), 0o700)
+		syscall.ForkLock.RUnlock()
+		if err != nil {
 			return err
 		}
 		cmd := exec.CommandContext(t.Context(), "./"+path)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,7 +18,10 @@ import (
 func hook(t *testing.T, script string, limit time.Duration) (*agent, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "fence")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\ncat > "+path+".in\n"+script+"\n"), 0o700); err != nil {
+	syscall.ForkLock.RLock() // what another test starts meanwhile would hold the file open for writing, and nobody may run such a one
+	err := os.WriteFile(path, []byte("#!/bin/sh\ncat > "+path+".in\n"+script+"\n"), 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return &agent{cfg: &config.Agent{Fence: config.Fence{External: path, ExternalTimeout: limit}}, log: slog.New(slog.DiscardHandler)}, path + ".in"

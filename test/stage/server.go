@@ -185,15 +185,17 @@ func (v *Server) Launch(options ...string) error {
 	return run(cmd, func(c *exec.Cmd) error { return v.net.start(v.Ref.Region, c) })
 }
 
-// buried waits a little until init has taken the last, killed postmaster away: not every init is as quick as a host's own, and PostgreSQL takes a zombie for a
-// server that runs.
+// buried waits until init has taken the last, killed postmaster away: not every init is as quick as a host's own, and PostgreSQL takes a zombie, and a process
+// that has let go of its directory but is not one yet, for a server that runs.
 func (v *Server) buried() {
 	b, _ := os.ReadFile(filepath.Join(v.Data, "postmaster.pid")) // none, nobody to bury
 	pid, _, _ := strings.Cut(string(b), "\n")
-	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		stat, err := os.ReadFile("/proc/" + pid + "/stat")
-		if pid == "" || err != nil || !bytes.Contains(stat, []byte(") Z ")) {
+	for deadline := time.Now().Add(10 * time.Second); pid != "" && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if _, err := os.Stat("/proc/" + pid); err != nil {
 			return
+		}
+		if cwd, err := os.Readlink("/proc/" + pid + "/cwd"); err == nil && cwd != "" {
+			return // it lives, or its pid has become somebody else's
 		}
 	}
 }
