@@ -288,7 +288,7 @@ func TestThreadsAreAllStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(dir, "spin") // the test's binary may lie where the servers' user can't read
-	syscall.ForkLock.RLock() // a child started meanwhile by another test would hold it open for writing: then nobody may run it
+	syscall.ForkLock.RLock()          // a child started meanwhile by another test would hold it open for writing: then nobody may run it
 	err = os.WriteFile(bin, self, 0o755)
 	syscall.ForkLock.RUnlock()
 	if err != nil {
