@@ -100,6 +100,7 @@ const (
 type LossBudget struct {
 	Bytes   int64   `json:"bytes"`
 	Seconds float64 `json:"seconds"`
+	Unknown bool    `json:"unknown,omitempty"` // of a kind without a log: it is moved although nobody can say what that loses
 }
 
 // EventType names the payload in the catalogue.

@@ -229,7 +229,8 @@ type Loss struct {
 	Bytes  int64         `json:"bytes"`  // at least, by the old active's last word
 	Window time.Duration `json:"window"` // since the last instant the target was known to have everything
 	Exact  bool          `json:"exact,omitempty"`
-	Sync   bool          `json:"sync,omitempty"` // the target had every acknowledged write (I4): what the old log holds beyond was acknowledged to nobody who waits
+	NoLog  bool          `json:"no_log,omitempty"` // its kind has no log: nobody will ever say
+	Sync   bool          `json:"sync,omitempty"`   // the target had every acknowledged write (I4): what the old log holds beyond was acknowledged to nobody who waits
 }
 
 // ProofKind is one of the five ways to prove that the old active can't acknowledge (C3).

@@ -77,6 +77,10 @@ const (
 // Kinds lists them.
 func Kinds() []Kind { return []Kind{KindPostgres, KindAirflow, KindExec} }
 
+// Logged reports whether clusters of the kind have a log whose positions can be compared. Of the others nobody can say how far one is behind another, nor what a move
+// lost; surfaces say "not known" of it, never 0.
+func (k Kind) Logged() bool { return k != KindAirflow && k != KindExec }
+
 // Phase is where the record of a group stands (2a-protocol, RECORD).
 type Phase string
 

@@ -149,6 +149,9 @@ func clusterRow(c *fleet.ClusterView) []string {
 	if c.Timeline != 0 {
 		timeline = fmt.Sprint(c.Timeline)
 	}
+	if c.LSN == 0 {
+		lsn = "-"
+	}
 	switch {
 	case c.Silent > 0:
 		agent = "silent " + age(c.Silent)

@@ -98,7 +98,7 @@ func (p *page) report(o *events.Operation, kept string) {
 	if o.How != "" {
 		p.line("how          %s", howText(o))
 	}
-	if o.Promoted != 0 {
+	if o.Promoted != 0 || o.Loss != nil && o.Loss.NoLog {
 		p.line("data         %s", dataOf(o))
 	}
 	if o.Lost != nil {
@@ -195,6 +195,9 @@ func howText(o *events.Operation) string {
 }
 
 func dataOf(o *events.Operation) string {
+	if o.Loss != nil && o.Loss.NoLog {
+		return "loss " + decide.LossText(o.Loss)
+	}
 	var parts []string
 	if o.Stopped != 0 {
 		parts = append(parts, "stopped at "+o.Stopped.String())

@@ -92,7 +92,7 @@ func (p *page) reportData(d *document.Document, o *events.Operation, kept string
 	if o.How != "" {
 		s.Say(howText(o))
 	}
-	if o.Promoted != 0 {
+	if o.Promoted != 0 || o.Loss != nil && o.Loss.NoLog {
 		s.Say(dataOf(o))
 	}
 	if o.Lost == nil {

@@ -145,6 +145,9 @@ func promotes(g *fleet.GroupView) string {
 
 func budget(c *events.GroupConfig) string {
 	var parts []string
+	if !c.Kind.Logged() {
+		return "not known"
+	}
 	if c.MaxLoss.Bytes > 0 {
 		parts = append(parts, size(c.MaxLoss.Bytes))
 	}

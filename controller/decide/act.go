@@ -74,6 +74,9 @@ func restoreDryRun(f *Facts, o *Outcome) {
 func dryRun(f *Facts, o *Outcome) {
 	t, _ := f.best(f.asked(), events.Ref{})
 	how := "its agent is asked to stop it cleanly, nothing is lost"
+	if !f.logged() {
+		how = "its agent is asked to stop it cleanly; " + f.noLog()
+	}
 	if f.active().Silent > 0 {
 		how = "its agent is silent: the fence is its lapsed lease"
 		if f.inSet(t.Cluster) {
@@ -248,6 +251,9 @@ func (f *Facts) loss(op *events.Operation, promoted events.LSN) *events.Loss {
 	if op.Stopped != 0 && promoted >= op.Stopped {
 		return &events.Loss{Known: true, Exact: true}
 	}
+	if !f.logged() {
+		return &events.Loss{NoLog: true}
+	}
 	t := f.target() // what was acknowledged since the active's last word counts too: its agent may be alive beside a dead server
 	if op.Sent == 0 || !t.BehindKnown {
 		return &events.Loss{}
@@ -270,7 +276,9 @@ func done(f *Facts, o *Outcome) {
 			r.Op.Promoted = p.LSN // where the new timeline forked off, exactly
 		}
 	}
-	r.Forks = append(r.Forks, events.Fork{Timeline: ended, At: r.Op.Promoted})
+	if f.logged() {
+		r.Forks = append(r.Forks, events.Fork{Timeline: ended, At: r.Op.Promoted})
+	}
 	if n := len(r.Forks); n > events.KeepForks {
 		r.Forks = append(r.Forks[:0:0], r.Forks[n-events.KeepForks:]...)
 	}

@@ -30,7 +30,13 @@ func (f *Facts) twoClaims() string {
 func (f *Facts) unreported() string {
 	for i := range f.Members {
 		if c := &f.Members[i]; !c.Known || !c.Fresh || c.Health.Server == events.ServerUnknown {
-			return c.Cluster.String() + " has not been reported by any agent yet"
+			why := c.Cluster.String() + " has not been reported by any agent yet"
+			if c.Known && c.Fresh && c.Health.Error != "" {
+				why += ": " + c.Health.Error
+			}
+			return why
+		} else if k := c.Health.Kind; k != "" && f.Config.Kind != "" && k != f.Config.Kind {
+			return fmt.Sprintf("agent %s cares for %s as kind %s, the group is of kind %s: one of the two files is wrong", c.Agent, c.Cluster, k, f.Config.Kind)
 		}
 	}
 	return ""
@@ -72,7 +78,7 @@ func (f *Facts) notFollowing() string {
 		case c.Health.SystemID != act.Health.SystemID:
 			return fmt.Sprintf("%s is not a copy of %s: its system identifier is %q, not %q", c.Cluster, act.Cluster, c.Health.SystemID, act.Health.SystemID)
 		case c.Health.Server != events.ServerRecovery || !c.Health.Streaming:
-			return fmt.Sprintf("%s does not stream from %s (server %s)", c.Cluster, act.Cluster, c.Health.Server)
+			return fmt.Sprintf("%s (server %s)", f.notFollows(c, act), c.Health.Server)
 		case c.Peer == "":
 			return fmt.Sprintf("the agent of %s has no peer listener: without it the bus being down would stop the active", c.Cluster)
 		}

@@ -86,6 +86,9 @@ func (f *Facts) overBudget(want events.Ref) string {
 	if c == nil || f.inSet(c.Cluster) {
 		return ""
 	}
+	if !f.logged() {
+		return f.unmeasured(c.Cluster)
+	}
 	if f.Sent == 0 || c.Health.LSN == 0 {
 		return fmt.Sprintf("nobody knows how far %s is behind %s", c.Cluster, f.Record.Active)
 	}
@@ -129,7 +132,7 @@ func kept(r events.Result) events.LSN {
 
 func (f *Facts) cutDone() bool {
 	r, ok := f.cut()
-	return ok && r.Outcome.OK() && r.LSN != 0
+	return ok && r.Outcome.OK() && (r.LSN != 0 || !f.logged())
 }
 
 func (f *Facts) cutRefused() string {
@@ -146,6 +149,9 @@ func (f *Facts) cutLoss() string {
 		return ""
 	}
 	r, _ := f.cut()
+	if !f.logged() {
+		return f.unmeasured(f.Record.Target)
+	}
 	if f.inSet(f.Record.Target) || f.Config.Replication == events.ReplicateSync {
 		return f.cutLacks(r)
 	}

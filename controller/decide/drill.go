@@ -103,7 +103,11 @@ func passDrill(f *Facts, o *Outcome) {
 	d := o.draft(f).Drill
 	f.noteLeg(d)
 	d.Ended, d.At, d.Passed = events.DrillPass, f.Wall, f.Wall
-	d.End = fmt.Sprintf("write pause %s there, %s back, lost 0", gate.Round(d.Legs[0].Gap), gate.Round(d.Legs[1].Gap))
+	lost := "lost 0"
+	if !f.logged() {
+		lost = "loss not known"
+	}
+	d.End = fmt.Sprintf("write pause %s there, %s back, %s", gate.Round(d.Legs[0].Gap), gate.Round(d.Legs[1].Gap), lost)
 	o.Why = "drill of " + f.Config.Group + " PASSED: " + d.End
 	f.tellDrill(o, d)
 }

@@ -31,10 +31,13 @@ func (f *Facts) Best() events.Ref {
 // HomeFailed reports whether a failback has to restore the home first, or to wait for its restore.
 func (f *Facts) HomeFailed() bool { return f.homeFailed() }
 
-// MayLose is what a failover to a cluster would lose now: nothing if the active can be stopped cleanly, else what it is known to lack; -1 = nobody can say.
+// MayLose is what a failover to a cluster would lose now: nothing if the active can be stopped cleanly, else what it is known to lack; -1 = nobody can say, as of a kind
+// without a log.
 func (f *Facts) MayLose(to events.Ref) (bytes int64, behindBy time.Duration) {
 	t := f.member(to)
 	switch {
+	case !f.logged():
+		return -1, 0
 	case f.active().Silent == 0 && f.active().Fresh:
 		return 0, 0
 	case f.Sent == 0 || t.Health.LSN == 0:

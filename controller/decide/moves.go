@@ -130,7 +130,11 @@ var moves = [...]row{
 			if f.Ask.Verb == events.AskDrill {
 				back = ", and back once it is protected there"
 			}
-			o.Why = fmt.Sprintf("would swap %s from %s to %s without loss%s; nothing was done", f.Config.Group, f.Record.Active, f.swapTarget(), back)
+			loss := " without loss"
+			if !f.logged() {
+				loss = ""
+			}
+			o.Why = fmt.Sprintf("would swap %s from %s to %s%s%s; nothing was done", f.Config.Group, f.Record.Active, f.swapTarget(), loss, back)
 			o.answer(f, true, "")
 		}, ""},
 	{"drill.asked", "active", "drill", asks(events.AskDrill), beginDrill, "{actor} asked for a drill of {group}, there and back: {reason}"},

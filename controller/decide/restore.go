@@ -20,7 +20,7 @@ func (f *Facts) restorable(c *Cluster) string {
 		return "nothing to restore from: " + why
 	}
 	switch {
-	case f.active().Address == "":
+	case f.active().Address == "" && f.logged():
 		return fmt.Sprintf("nothing to restore from: the address of %s is not known", f.Record.Active)
 	case !c.Fresh || !c.Known:
 		return fmt.Sprintf("the agent of %s is silent: nothing is done to a host that has not reported in", c.Cluster)
@@ -220,7 +220,7 @@ func (f *Facts) answered(c *Cluster) (events.Result, bool) {
 // whole reports whether a restored member is found to stream from the active on its timeline.
 func (f *Facts) whole(c *Cluster) bool {
 	h := &c.Health
-	return c.Known && c.Fresh && c.Reported && !c.Report.Primary && h.Server == events.ServerRecovery && h.Streaming && h.Timeline == f.timeline() && h.Timeline != 0
+	return c.Known && c.Fresh && c.Reported && !c.Report.Primary && h.Server == events.ServerRecovery && h.Streaming && h.Timeline == f.timeline() && (h.Timeline != 0 || !f.logged())
 }
 
 // finished lists the members whose restore is done and found true.
@@ -257,6 +257,9 @@ func finish(f *Facts, o *Outcome) {
 		n := o.notice(f, events.NoticeRestored)
 		n.Operation, n.Cluster, n.Region, n.By, n.Report = w.ID, c.Cluster.Cluster, c.Cluster.Region, w.By, w
 		n.Why = fmt.Sprintf("%s follows %s on timeline %d (%s%s)", c.Cluster, r.Active, res.Timeline, res.How, lostText(res.Lost))
+		if !f.logged() {
+			n.Why = fmt.Sprintf("%s stands by for %s again; %s", c.Cluster, r.Active, f.noLog())
+		}
 	}
 }
 
@@ -386,4 +389,7 @@ func protect(f *Facts, o *Outcome) {
 	op.Protected = f.since(op)
 	n := o.notice(f, events.NoticeProtected)
 	n.Why, n.Report = f.Config.Group+" is protected again: a passive streams on the new timeline", op
+	if !f.logged() {
+		n.Why = f.Config.Group + " is protected again: a passive says that it can take over"
+	}
 }

@@ -65,10 +65,10 @@ func (f *Facts) notReady(to events.Ref) string {
 	case why != "":
 		return fmt.Sprintf("%s: %s", to, why)
 	case !t.Health.Streaming:
-		return fmt.Sprintf("%s does not stream from %s", to, a.Cluster)
+		return f.notFollows(t, a)
 	case t.Health.Timeline != a.Health.Timeline:
 		return fmt.Sprintf("%s is on timeline %d, %s on %d", to, t.Health.Timeline, a.Cluster, a.Health.Timeline)
-	case !t.Health.LagKnown:
+	case !t.Health.LagKnown && f.logged():
 		return fmt.Sprintf("nobody knows how far %s is behind", to)
 	case t.Health.Lag > limit || behind(f.Sent, t.Health.LSN) > limit:
 		return fmt.Sprintf("%s is %d B behind, a swap begins at %d B or less", to, max(t.Health.Lag, behind(f.Sent, t.Health.LSN)), limit)
@@ -149,7 +149,7 @@ func (f *Facts) prepareFailed() string {
 // stopResult is the old active's answer to its clean stop.
 func (f *Facts) stopResult() (events.Result, bool) {
 	r, ok := f.result(f.active(), string(events.VerbStop))
-	return r, ok && r.Outcome.OK() && r.LSN != 0
+	return r, ok && r.Outcome.OK() && (r.LSN != 0 || !f.logged())
 }
 
 // notDelivered says that the target lacks something of a cleanly stopped active; "" if it has all, or has not answered.

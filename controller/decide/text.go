@@ -47,6 +47,8 @@ func proofText(p *events.Proof) string {
 // LossText says what may be lost, without claiming more than is known.
 func LossText(l *events.Loss) string {
 	switch {
+	case l != nil && l.NoLog:
+		return "not known: its kind has no log"
 	case l == nil || !l.Known:
 		return "unknown until restore"
 	case l.Sync && l.Bytes > 0:
@@ -100,13 +102,16 @@ func (f *Facts) Evidence() []events.Fact {
 	fs = append(fs,
 		events.Fact{What: "region of the active", Value: string(f.Region.Verdict) + ": " + f.Region.Why},
 		events.Fact{What: "agent of the active", Value: a.Agent.String() + " " + beat},
-		events.Fact{What: "server of the active", Value: fmt.Sprintf("%s, LSN %s", a.Health.Server, a.Health.LSN), Age: age},
+		events.Fact{What: "server of the active", Value: f.serverText(a), Age: age},
 		events.Fact{What: "fences of the active", Value: strings.Join(f.Fences(), ", "), Blocks: a.Silent > 0 && len(f.Fences()) < 2},
 		events.Fact{What: "automation", Value: f.Permit.Why, Blocks: !f.Permit.OK})
 	for _, why := range f.Permit.Also {
 		fs = append(fs, events.Fact{What: "automation", Value: why, Blocks: true})
 	}
 	fs = append(fs, f.syncEvidence()...)
+	if !f.logged() {
+		fs = append(fs, events.Fact{What: "loss of a failover", Value: f.noLog(), Blocks: !f.Config.MaxLoss.Unknown})
+	}
 	for i := range f.Members {
 		c := &f.Members[i]
 		if c.Cluster == f.Record.Active {

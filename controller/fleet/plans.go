@@ -236,7 +236,7 @@ func (f *Fleet) candidate(now Now, g *group, r *rollout.Request) (c rollout.Cand
 	}
 	c.To = fs.Target()
 	c.Restore = ask.Verb == events.AskFailback && fs.HomeFailed()
-	if ask.Verb == events.AskFailover {
+	if ask.Verb == events.AskFailover || !g.config.Kind.Logged() {
 		c.Bytes, c.Behind = fs.MayLose(c.To)
 	}
 	c.Bare = !fs.Spare(c.To)

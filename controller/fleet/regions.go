@@ -297,6 +297,9 @@ func (f *Fleet) trouble(now events.Instant, ref events.Ref) string {
 		return "" // its upstream is what ails
 	}
 	if !c.health.Streaming && now.Sub(max(c.streamAt, g.since, f.started)) >= f.confirm() { // less is a reconnect
+		if !g.config.Kind.Logged() {
+			return "does not say that it could take over"
+		}
 		return "follows nobody: its replication is broken"
 	}
 	budget, n := g.config.MaxLoss, len(g.words)

@@ -140,6 +140,9 @@ func tally(rows map[string]*RegionView, g *GroupView) {
 			}
 		case events.RolePassive:
 			r.Passive++
+			if !g.Config.Kind.Logged() {
+				break // it has none
+			}
 			if c.Lag < 0 || r.WorstLag < 0 {
 				r.WorstLag = -1
 			} else {

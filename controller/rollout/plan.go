@@ -262,11 +262,11 @@ func (p *planner) sum(groups []*Candidate) {
 		if c.Bare {
 			p.h.Bare++
 		}
-		if p.h.Verb != events.AskFailover {
-			continue
-		}
 		if c.Bytes < 0 {
 			p.h.Loss.Unknown++
+			continue
+		}
+		if p.h.Verb != events.AskFailover {
 			continue
 		}
 		p.h.Loss.Bytes += c.Bytes
