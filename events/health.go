@@ -16,6 +16,7 @@ type Health struct {
 	Freeze    string          `json:"freeze,omitempty"`    // "cgroup" or "sigstop"
 	FreezeMax time.Duration   `json:"freeze_max"`          // S as measured at start-up
 	Alarms    []string        `json:"alarms,omitempty"`    // e.g. a cloned ledger, a permission error
+	Foreign   string          `json:"foreign,omitempty"`   // start, unknown to its ledger, that its lanes show: a cloned host, or a lost ledger
 	Right     time.Duration   `json:"right"`               // right left by its lanes, 0 = lapsed
 	External  bool            `json:"external,omitempty"`  // it has an external fence, which it can order against others
 	Clusters  []ClusterHealth `json:"clusters,omitempty"`  // sorted by cluster

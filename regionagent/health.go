@@ -34,7 +34,7 @@ func newHealthTeller(ctx context.Context, a *agent) *healthTeller {
 func (h *healthTeller) beat() {
 	a := h.a
 	m := events.Health{
-		Agent: a.ref, Nonce: a.nonce, Version: telemetry.Build().Version, Peer: a.cfg.Peers, Cert: a.cert, Alarms: a.alarms(),
+		Agent: a.ref, Nonce: a.nonce, Version: telemetry.Build().Version, Peer: a.cfg.Peers, Cert: a.cert, Alarms: a.alarms(), Foreign: a.core.Foreign(),
 		Right: max(0, a.core.LaneRight().Sub(boottime.Now())),
 	}
 	if f := a.measured.Load(); f != nil {
@@ -91,7 +91,7 @@ func (a *agent) alarms() []string {
 		as = append(as, "takes no lease: "+*why)
 	}
 	if f := a.core.Foreign(); f != "" {
-		as = append(as, "somebody else beats on its lanes (start "+f+"): a cloned host, or a lost ledger; frozen until a person decides")
+		as = append(as, "somebody else beats on its lanes (start "+f+"): a cloned host, or a lost ledger; it takes no lease until a person decides: see to it that no other host runs as "+a.ref.String()+", ask `switchback rejoin "+a.ref.String()+" --reason …`, then restart this agent")
 	}
 	for _, d := range a.bus.Denied() {
 		as = append(as, "the bus forbids: "+d)

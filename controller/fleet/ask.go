@@ -26,6 +26,8 @@ func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
 		units = f.askGroups(now, in, []*group{g}, &ans, eff)
 	case in.Verb == events.AskRebuildRecord:
 		units = f.askHalted(now, in, &ans, eff)
+	case in.Verb == events.AskRejoin:
+		f.askRejoin(now, in, &ans, eff)
 	case in.Verb == events.AskAcknowledge:
 		units = f.askRegion(now, in, &ans, eff)
 	default:

@@ -169,7 +169,13 @@ func (f *Fleet) health(h events.Health, now events.Instant, heard bool) {
 	if h.Delta == 0 {
 		a.whole = h.Nonce
 	}
+	if heard {
+		a.saidAt = now
+	}
 	a.external = h.External
+	if h.Foreign != "" {
+		a.foreign, a.metAt = h.Foreign, now
+	}
 	a.full, a.delta, a.right, a.alarms = h.Full, h.Delta, h.Right, h.Alarms
 	if h.Peer != "" {
 		a.peer, a.cert = h.Peer, h.Cert

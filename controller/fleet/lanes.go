@@ -30,6 +30,10 @@ type agent struct {
 	resume   resumed
 	holds    []events.Ref // clusters it reported, sorted
 	settled  events.Seq   // where its newest RESUME stands in the stream, 0 = none
+	foreign  string       // start of somebody else that it met on its lanes, as it last said
+	metAt    events.Instant
+	saidAt   events.Instant // when it last told of itself
+	rejoin   bool           // a person wants its lanes free: whoever starts next as this agent joins anew
 	hot      bool
 }
 
@@ -225,6 +229,7 @@ func (f *Fleet) drive(now events.Instant, eff *Effects) {
 		for n := range a.lanes {
 			f.driveLane(now, a, n, eff)
 		}
+		f.freed(a, eff)
 	}
 	f.cool()
 }
@@ -253,8 +258,11 @@ func (f *Fleet) driveLane(now events.Instant, a *agent, n int, eff *Effects) {
 	}
 }
 
-// wanted reports whether an attempt still serves somebody: a group of the agent in FENCING, or revocations that must go on (C4).
+// wanted reports whether an attempt still serves somebody: a group of the agent in FENCING, revocations that must go on (C4), or a person who wants its lanes free.
 func (f *Fleet) wanted(a *agent) bool {
+	if a.rejoin {
+		return true
+	}
 	for _, c := range a.holds {
 		k := f.clusters.get(c)
 		if k == nil || k.group == nil || k.group.record == nil {

@@ -268,6 +268,9 @@ func (f *Fleet) regionFacts(now events.Instant, r *region) gate.RegionFacts {
 // silence says of a silent agent for how long, and who looked at it and saw what.
 func (f *Fleet) silence(now events.Instant, a *agent, d time.Duration) gate.Silence {
 	s := gate.Silence{Agent: a.ref.Agent, For: d}
+	if a.saidAt > 0 && now.Sub(a.saidAt) < f.lookWindow() {
+		s.Says = a.alarms
+	}
 	for _, x := range a.sights {
 		if x.at > max(a.beatAt, f.started) && now.Sub(x.at) < f.lookWindow() {
 			s.Lookers = append(s.Lookers, gate.Looker{Region: x.from, Age: now.Sub(x.at), Sees: x.sees})

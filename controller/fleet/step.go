@@ -205,7 +205,7 @@ func (f *Fleet) resumes(now events.Instant) []unit {
 			continue
 		}
 		a.resume = resumed{now, r}
-		a.attempt = nil
+		a.attempt, a.rejoin, a.foreign = nil, false, ""
 		units = append(units, unit{writes: []Write{{Subject: events.SubjectCommand(a.ref, events.ResumeCluster), Payload: r}}})
 	}
 	return units

@@ -104,12 +104,13 @@ func TestPartSilentNamesAgents(t *testing.T) {
 	t.Parallel()
 	f := dark()
 	f.Agents, f.Silent, f.SilentFor = 9, 8, 0
-	f.Quiet = []Silence{{"a1", 2 * time.Second, nil}, {"a2", time.Second, []Looker{{Region: "r2"}, {Region: "r3", Sees: []string{"a2 (tls)"}}}}, {"a3", time.Second, []Looker{{Region: "r2"}}}}
+	f.Quiet = []Silence{{"a1", 2 * time.Second, nil, nil}, {"a2", time.Second, []Looker{{Region: "r2"}, {Region: "r3", Sees: []string{"a2 (tls)"}}}, []string{"no lease here"}},
+		{"a3", time.Second, []Looker{{Region: "r2"}}, nil}}
 	for range 5 {
 		f.Quiet = append(f.Quiet, Silence{Agent: "b", For: time.Second})
 	}
 	j := Judge(f)
-	want := "8 of 9 agents are silent: a1 for 2.0 s, nobody has looked yet, a2 for 1.0 s, r3 got an answer of a2 (tls), a3 for 1.0 s, looked at and not seen, b for 1.0 s, nobody has looked yet, b for 1.0 s, nobody has looked yet and 3 more"
+	want := "8 of 9 agents are silent: a1 for 2.0 s, nobody has looked yet, a2 for 1.0 s, r3 got an answer of a2 (tls); a2 itself says: no lease here, a3 for 1.0 s, looked at and not seen, b for 1.0 s, nobody has looked yet, b for 1.0 s, nobody has looked yet and 3 more"
 	if j.Why != want {
 		t.Errorf("says %q\nwant %q", j.Why, want)
 	}

@@ -41,6 +41,7 @@ type Silence struct {
 	Agent   string
 	For     time.Duration
 	Lookers []Looker
+	Says    []string // its alarms, if it tells of itself although it does not beat
 }
 
 // shown bounds the agents and clusters that a judgement names; the rest is counted.
@@ -67,7 +68,7 @@ var verdicts = [...]verdictRow{
 	{"region.all-beating", func(f *RegionFacts) bool { return f.Silent == 0 && len(f.Troubles) == 0 }, events.VerdictHealthy, "every agent beats"},
 	{"region.troubled", func(f *RegionFacts) bool { return f.Silent == 0 }, events.VerdictDegraded, "every agent beats, but {troubles}"},
 	{"region.part-silent", func(f *RegionFacts) bool { return f.Silent < f.Agents }, events.VerdictDegraded, "{silent} of {agents} agents are silent: {quiet}"},
-	{"region.seen", func(f *RegionFacts) bool { return f.seen() }, events.VerdictSuspect, "no beat for {for}, but somebody still sees it: {sees}"},
+	{"region.seen", func(f *RegionFacts) bool { return f.seen() }, events.VerdictSuspect, "no beat for {for}, but somebody still sees it: {sees}{says}"},
 	{"region.blind", func(f *RegionFacts) bool { return f.Blind }, events.VerdictSuspect, "no beat for {for}, but the controller reaches fewer than half of the regions and can't judge"},
 	{"region.not-watched", func(f *RegionFacts) bool { return f.Watched < f.Horizon }, events.VerdictSuspect, "no beat seen, but this leader has watched for {watched} of {horizon} only"},
 	{"region.unconfirmed", func(f *RegionFacts) bool { return f.SilentFor < f.Confirm }, events.VerdictSuspect, "no beat for {for}, needs {confirm}"},
@@ -100,6 +101,10 @@ func (f *RegionFacts) say(s string) string {
 		return s
 	}
 	var who, sees []string
+	says := ""
+	for _, x := range f.Quiet[:min(len(f.Quiet), shown)] {
+		says += x.says()
+	}
 	for _, l := range f.Lookers {
 		who = append(who, l.Region)
 		for _, x := range l.Sees {
@@ -109,14 +114,14 @@ func (f *RegionFacts) say(s string) string {
 	return Fill(s,
 		"{for}", Round(f.SilentFor), "{confirm}", Round(f.Confirm), "{watched}", Round(f.Watched), "{horizon}", Round(f.Horizon),
 		"{silent}", fmt.Sprint(f.Silent), "{agents}", fmt.Sprint(f.Agents), "{lookers}", fmt.Sprint(len(f.Lookers)), "{need}", fmt.Sprint(min(2, max(1, f.Others))),
-		"{who}", strings.Join(who, " and "), "{sees}", strings.Join(sees, ", "), "{troubles}", first(f.Troubles), "{quiet}", first(f.silences()),
+		"{who}", strings.Join(who, " and "), "{sees}", strings.Join(sees, ", "), "{troubles}", first(f.Troubles), "{quiet}", first(f.silences()), "{says}", says,
 	)
 }
 
 // silences names the silent agents, each with its age and who sees it.
 func (f *RegionFacts) silences() (all []string) {
 	for _, s := range f.Quiet {
-		all = append(all, s.Agent+" for "+Round(s.For)+s.seen())
+		all = append(all, s.Agent+" for "+Round(s.For)+s.seen()+s.says())
 	}
 	return all
 }
@@ -130,6 +135,13 @@ func (s Silence) seen() string {
 		looked = ", looked at and not seen"
 	}
 	return looked
+}
+
+func (s Silence) says() string {
+	if len(s.Says) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s itself says: %s", s.Agent, strings.Join(s.Says, "; "))
 }
 
 // first joins what there is room for.
@@ -147,7 +159,7 @@ func (f *RegionFacts) facts(v events.Verdict) []events.Fact {
 		{What: "watched by this leader for", Value: fmt.Sprintf("%s (needs %s)", Round(f.Watched), Round(f.Horizon)), Blocks: f.Silent > 0 && f.Watched < f.Horizon},
 	}
 	for _, s := range f.Quiet[:min(len(f.Quiet), shown)] {
-		fs = append(fs, events.Fact{What: "agent " + s.Agent, Value: "silent for " + Round(s.For) + s.seen()})
+		fs = append(fs, events.Fact{What: "agent " + s.Agent, Value: "silent for " + Round(s.For) + s.seen() + s.says()})
 	}
 	for _, t := range f.Troubles[:min(len(f.Troubles), shown)] {
 		fs = append(fs, events.Fact{What: "trouble", Value: t})

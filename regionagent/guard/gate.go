@@ -1,7 +1,9 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -17,6 +19,7 @@ type Passage struct {
 	Row    string // of the gate's table
 	Closed bool   // the signal file is in place: what starts comes up read-only
 	Alone  bool   // nothing of it is fenced or gated
+	Bare   bool   // the signal file that was left when it was fenced is gone: it comes up as its unit means it to
 	Why    string
 }
 
@@ -33,6 +36,7 @@ type gate string
 
 const (
 	alone  gate = "alone"  // not fenced, so not gated either
+	bared  gate = "bared"  // the same, and what gated it before is taken away
 	opened gate = "opened" // this once
 	closed gate = "closed" // it comes up read-only
 )
@@ -47,6 +51,9 @@ var gates = [...]struct {
 	{"gate.unmanaged", func(f *gateFacts) bool { return f.entry == nil && !f.marked }, alone, "not under care"},
 	{"gate.ledger-lost", func(f *gateFacts) bool { return f.entry == nil }, closed, "its data bears our mark, but the ledger does not tell what it is"},
 	{"gate.released", func(f *gateFacts) bool { return f.entry.Released }, alone, "released from care"},
+	{"gate.observe-active", func(f *gateFacts) bool {
+		return f.entry.Mode == events.ModeObserve && f.entry.Role == events.RoleActive && f.entry.Primary
+	}, bared, "observed only, and its data is an active's: nobody but its unit starts it"},
 	{"gate.observe", func(f *gateFacts) bool { return f.entry.Mode == events.ModeObserve }, alone, "observed only"},
 	{"gate.passive", func(f *gateFacts) bool { return f.entry.Role != events.RoleActive }, closed, "it is passive here"},
 	{"gate.permit", func(f *gateFacts) bool { return f.refuse == "" }, opened, "permitted by its agent, this once"},
@@ -59,7 +66,7 @@ func (f *gateFacts) pass() Passage {
 		if !g.when(f) {
 			continue
 		}
-		p := Passage{Row: g.id, Closed: g.do == closed, Alone: g.do == alone, Why: strings.ReplaceAll(g.why, "{refuse}", f.refuse)}
+		p := Passage{Row: g.id, Closed: g.do == closed, Alone: g.do == alone || g.do == bared, Bare: g.do == bared, Why: strings.ReplaceAll(g.why, "{refuse}", f.refuse)}
 		if f.lost != nil {
 			p.Why += fmt.Sprintf(" (%v)", f.lost)
 		}
@@ -98,6 +105,11 @@ func Gate(ledgerFile, permitFile string, c Cluster) (Passage, error) {
 	p := f.pass()
 	if p.Closed {
 		err = freezer.PlaceSignal(c.Tree.Signal)
+	}
+	if p.Bare && c.Tree.Signal != "" {
+		if err = os.Remove(c.Tree.Signal); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
 	}
 	return p, err
 }

@@ -28,6 +28,8 @@ func TestGateRows(t *testing.T) {
 		{gateFacts{marked: true}, Passage{Row: "gate.ledger-lost", Closed: true}},
 		{gateFacts{entry: &lease.Entry{Released: true}}, Passage{Row: "gate.released", Alone: true}},
 		{gateFacts{entry: &lease.Entry{Role: events.RoleActive, Mode: events.ModeObserve}}, Passage{Row: "gate.observe", Alone: true}},
+		{gateFacts{entry: &lease.Entry{Role: events.RolePassive, Primary: true, Mode: events.ModeObserve}}, Passage{Row: "gate.observe", Alone: true}},
+		{gateFacts{entry: &lease.Entry{Role: events.RoleActive, Primary: true, Mode: events.ModeObserve}}, Passage{Row: "gate.observe-active", Alone: true, Bare: true}},
 		{gateFacts{entry: &lease.Entry{Role: events.RolePassive, Mode: events.ModeAuto}}, Passage{Row: "gate.passive", Closed: true}},
 		{gateFacts{entry: active}, Passage{Row: "gate.permit"}},
 		{gateFacts{entry: active, refuse: "no permit"}, Passage{Row: "gate.no-permit", Closed: true}},
@@ -35,7 +37,7 @@ func TestGateRows(t *testing.T) {
 	} {
 		got := c.facts.pass()
 		hit[got.Row] = true
-		if got.Row != c.want.Row || got.Closed != c.want.Closed || got.Alone != c.want.Alone || got.Why == "" {
+		if got.Row != c.want.Row || got.Closed != c.want.Closed || got.Alone != c.want.Alone || got.Bare != c.want.Bare || got.Why == "" {
 			t.Errorf("%+v: %+v, want %+v and a reason", c.facts, got, c.want)
 		}
 	}
@@ -62,6 +64,29 @@ func gated(t *testing.T) (ledgerFile, permitFile string, c Cluster) {
 		t.Fatal(err)
 	}
 	return ledgerFile, filepath.Join(dir, "permit"), c
+}
+
+// An active that is observed from now on was gated until then: its unit brings it up writable again, as if nobody had ever cared for it.
+func TestObservedActiveIsBared(t *testing.T) {
+	t.Parallel()
+	led, permitFile, c := gated(t)
+	if p, err := Gate(led, permitFile, c); err != nil || !p.Closed {
+		t.Fatalf("%+v, %v: want it closed", p, err)
+	}
+	f, err := ledger.Open[lease.Ledger](led)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Save(lease.Ledger{Entries: []lease.Entry{{Cluster: events.Ref{Region: "r1", Cluster: "c"}, Group: "g", Seen: 1, Role: events.RoleActive, Primary: true, Mode: events.ModeObserve}}}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		p, err := Gate(led, permitFile, c)
+		if _, stat := os.Stat(c.Tree.Signal); err != nil || !p.Bare || !errors.Is(stat, os.ErrNotExist) {
+			t.Fatalf("%+v, %v, signal file: %v", p, err, stat)
+		}
+	}
 }
 
 func TestPermitLetsOneStartThrough(t *testing.T) {
