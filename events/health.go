@@ -57,8 +57,12 @@ type ClusterHealth struct {
 	Work      *Work         `json:"work,omitempty"`     // a restore under way
 	Alarm     string        `json:"alarm,omitempty"`    // needs a person, although it may serve: no space left
 	Sync      *SyncHealth   `json:"sync,omitempty"`     // active of a group in sync
+	Kernel    string        `json:"kernel,omitempty"`   // the kernel lease: KernelInForce, or why it is not; empty = not used
 	Error     string        `json:"error,omitempty"`
 }
+
+// KernelInForce says that the kernel drops what a server sends once its right is over.
+const KernelInForce = "in force"
 
 // SyncHealth is how the commits of an active wait for others.
 type SyncHealth struct {

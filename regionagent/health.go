@@ -51,9 +51,11 @@ func (h *healthTeller) beat() {
 		if c.last.Cluster == (events.Ref{}) {
 			continue // not probed yet
 		}
-		if part == "full" || !reflect.DeepEqual(h.sent[c.ref], c.last) {
-			m.Clusters = append(m.Clusters, c.last)
-			h.sent[c.ref] = c.last
+		last := c.last
+		last.Kernel = a.kernelWord(c)
+		if part == "full" || !reflect.DeepEqual(h.sent[c.ref], last) {
+			m.Clusters = append(m.Clusters, last)
+			h.sent[c.ref] = last
 		}
 	}
 	data, err := json.Marshal(m)

@@ -92,6 +92,21 @@ func (a *agent) kernelAlarms() (as []string) {
 	return as
 }
 
+// kernelWord is what the guard last told of a cluster's kernel lease; empty: nothing is to be told.
+func (a *agent) kernelWord(c *cluster) string {
+	if !a.kernel || a.client == nil {
+		return ""
+	}
+	switch s, told := a.client.Outlet(c.ref.String()); {
+	case !told:
+		return ""
+	case s.InForce:
+		return events.KernelInForce
+	default:
+		return s.Why
+	}
+}
+
 // exportKernel copies what the guard told of each cluster's kernel lease into the metrics.
 func (a *agent) exportKernel() {
 	if a.client == nil {

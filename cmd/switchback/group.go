@@ -112,6 +112,15 @@ func (p *page) care(g *fleet.GroupView) {
 	if len(g.Fences) > 0 {
 		p.line("fences: %s", plain(strings.Join(g.Fences, ", ")))
 	}
+	var leases []string
+	for _, c := range g.Clusters {
+		if c.Role == events.RoleActive && c.Kernel != "" {
+			leases = append(leases, c.Cluster.String()+" "+plain(c.Kernel))
+		}
+	}
+	if len(leases) > 0 {
+		p.line("kernel lease: %s", strings.Join(leases, ", "))
+	}
 	if r.Running() {
 		phase := "phase " + string(r.Phase)
 		if r.Op.Stage == events.StagePrepare {

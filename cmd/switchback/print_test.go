@@ -28,6 +28,7 @@ func TestPrinters(t *testing.T) {
 	orders, billing, op := ordersView(), billingView(), ordersOperation()
 	running, aborted, lost := ordersView(), ordersOperation(), &events.Answer{Hash: "x", Why: `no group is called "order": do you mean orders?`}
 	running.Record.Op.Ended, running.Record.Phase, running.Record.Disarm, running.Protected = "", events.PhaseFencing, "by alice: disk", true
+	running.Clusters[1].Kernel = events.KernelInForce
 	aborted.Ended, aborted.EndWhy, aborted.Promoted, aborted.Proof, aborted.Phases = "aborted", "no fence proof within the time of an attempt", 0, nil, nil
 	mixed := &events.Answer{Hash: "x", Accepted: true, Items: []events.AnswerItem{
 		{Group: "billing", Rule: "refuse.observe", Why: "billing is only observed"}, {Group: "orders", Accepted: true, Operation: "orders-8", Rule: "failover.asked", Why: "alice asked"},

@@ -81,6 +81,7 @@ type ClusterView struct {
 	Sync     *events.SyncHealth  `json:"sync,omitempty"`   // active in sync: how its commits wait
 	Synced   bool                `json:"synced,omitempty"` // it has every acknowledged write, by the record
 	Quiet    *events.Maintenance `json:"quiet,omitempty"`
+	Kernel   string              `json:"kernel,omitempty"`   // its kernel lease: in force, or why not; empty = not used
 	Override string              `json:"override,omitempty"` // a person overrode its fence on its host: who, when, why
 }
 
@@ -172,7 +173,7 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 		cv := ClusterView{
 			Cluster: c.Cluster, Home: c.Home, Role: c.Role, Server: c.Health.Server, Timeline: c.Health.Timeline, LSN: c.Health.LSN, Lag: -1, Agent: c.Agent,
 			Silent: c.Silent, Age: c.Age, Epoch: c.Report.Seen, Error: c.Health.Error, Address: c.Address, State: decide.StateOf(g.record, c),
-			Hold: c.Hold, Work: c.Health.Work, Quiet: c.Quiet, Override: c.Member.Override, Sync: c.Health.Sync, Synced: g.record != nil && g.record.Sync.Holds(c.Cluster),
+			Hold: c.Hold, Work: c.Health.Work, Quiet: c.Quiet, Override: c.Member.Override, Kernel: c.Health.Kernel, Sync: c.Health.Sync, Synced: g.record != nil && g.record.Sync.Holds(c.Cluster),
 		}
 		gv.NeedsPerson = gv.NeedsPerson || cv.Override != ""
 		if c.Member.Work != nil {
