@@ -146,6 +146,7 @@ func (c *Controller) lead(ctx context.Context, n events.Seq) error {
 	c.metrics.leads.Set(1)
 	c.metrics.term.Set(float64(n))
 	t.teller.tell(events.Notice{Type: events.NoticeLeader, Rule: "leader", By: c.name, Why: fmt.Sprintf("%s leads, term %d", c.name, n)})
+	go t.teller.again(ctx, t.fleet.Reports(c.now()))
 	closeDoors, err := t.serve(ctx)
 	if err != nil {
 		return err

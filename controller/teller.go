@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -19,32 +20,43 @@ const tellQueue = 8192
 
 // teller publishes notices in order, beside the loop: an event stream without a leader delays no failover.
 type teller struct {
-	c    *Controller
-	term events.Seq
-	n    uint64
-	out  chan bus.Out
+	bus   bus.Bus
+	name  string // the controller's
+	log   *slog.Logger
+	count func(events.Notice)
+	term  events.Seq
+	n     uint64
+	out   chan bus.Out
 }
 
 func newTeller(ctx context.Context, c *Controller, term events.Seq) *teller {
-	t := &teller{c: c, term: term, out: make(chan bus.Out, tellQueue)}
+	t := &teller{bus: c.bus, name: c.name, log: c.log, count: c.metrics.told, term: term, out: make(chan bus.Out, tellQueue)}
 	go t.run(ctx)
 	return t
 }
 
-// tell logs, counts and publishes one notice as a CloudEvent. Its id is derived: term and number.
+// tell logs, counts and publishes one notice as a CloudEvent. Its id is derived: term and number, or of a report that another leader may tell again, the
+// operation.
 func (t *teller) tell(n events.Notice) {
 	t.n++
-	t.c.log.Info(n.Type, "rule", n.Rule, "group", n.Group, "region", n.Region, "epoch", uint64(n.Epoch), "op", n.Operation, "why", n.Why)
-	t.c.metrics.told(n)
-	id := fmt.Sprintf("%d-%d", t.term, t.n)
-	env, err := events.Wrap(n, id, "switchback/controller/"+t.c.name, time.Now())
+	id := reportID(n)
+	if id == "" {
+		id = fmt.Sprintf("%d-%d", t.term, t.n)
+	}
+	t.publish(n, id)
+}
+
+func (t *teller) publish(n events.Notice, id string) {
+	t.log.Info(n.Type, "rule", n.Rule, "group", n.Group, "region", n.Region, "epoch", uint64(n.Epoch), "op", n.Operation, "why", n.Why)
+	t.count(n)
+	env, err := events.Wrap(n, id, "switchback/controller/"+t.name, time.Now())
 	if err != nil {
-		t.c.log.Error("notice can't be told", telemetry.Err(err))
+		t.log.Error("notice can't be told", telemetry.Err(err))
 		return
 	}
 	data, err := json.Marshal(env)
 	if err != nil {
-		t.c.log.Error("notice can't be told", telemetry.Err(err))
+		t.log.Error("notice can't be told", telemetry.Err(err))
 		return
 	}
 	if n.Report != nil { // first: whoever hears the news may ask for it
@@ -57,7 +69,7 @@ func (t *teller) put(o bus.Out) {
 	select {
 	case t.out <- o:
 	default:
-		t.c.log.Error("event dropped: the bus takes none", "subject", o.Subject)
+		t.log.Error("event dropped: the bus takes none", "subject", o.Subject)
 	}
 }
 
@@ -71,7 +83,7 @@ func (t *teller) run(ctx context.Context) {
 		}
 		for ctx.Err() == nil {
 			short, cancel := context.WithTimeout(ctx, 2*time.Second)
-			_, err := t.c.bus.Publish(short, o)
+			_, err := t.bus.Publish(short, o)
 			cancel()
 			if err == nil || errors.Is(err, bus.ErrDenied) {
 				break
@@ -82,6 +94,50 @@ func (t *teller) run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// reportID is the id of a report that says what was lost: the same whoever tells it, so that whoever hears it twice knows; "" = another notice.
+func reportID(n events.Notice) string {
+	if n.Report == nil || n.Type != events.NoticeServing && n.Type != events.NoticeRestored {
+		return ""
+	}
+	return n.Report.ID + "-" + n.Type
+}
+
+// again tells those reports that the bus has not, for the leader that recorded their ends may have died before it told of them. It runs beside the loop.
+func (t *teller) again(ctx context.Context, reports []events.Notice) {
+	for _, n := range reports {
+		for ctx.Err() == nil {
+			told, err := t.told(ctx, n)
+			if err == nil && !told {
+				t.log.Info("told again: the leader that recorded it did not", "op", n.Report.ID)
+				t.publish(n, reportID(n))
+			}
+			if err == nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}
+}
+
+// told reports whether the bus has a report, and the event that leaves right after it. A report that was replaced by a later one of the same operation had its event before that.
+func (t *teller) told(ctx context.Context, n events.Notice) (bool, error) {
+	short, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	report, err := t.bus.Last(short, events.StreamEvents, events.SubjectOperation(n.Report.ID))
+	if err != nil || report == nil {
+		return false, err
+	}
+	var env events.Envelope
+	if json.Unmarshal(report.Data, &env) != nil || env.ID != reportID(n) {
+		return true, nil
+	}
+	event, err := t.bus.Last(short, events.StreamEvents, events.SubjectEvent(n))
+	return event != nil && event.Seq > report.Seq, err
 }
 
 // idHash makes a subject token of an ask's id, which is free text.

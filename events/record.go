@@ -54,6 +54,7 @@ type Member struct {
 	Hold     string   `json:"hold,omitempty"`     // failed, and restored only when a person asks: why
 	// Work is the restore or rebuild under way: passive by role, but no candidate before it streams.
 	Work  *Operation   `json:"work,omitempty"`
+	Last  *Operation   `json:"last,omitempty"` // the last restore or rebuild that was done, until the next one: what it found lost is told by the next leader if this one can't
 	Quiet *Maintenance `json:"quiet,omitempty"`
 }
 
@@ -152,7 +153,7 @@ func (r *Record) Clone() *Record {
 	c.Sync = r.Sync.clone()
 	c.Op, c.Next, c.Restart, c.Drill = r.Op.clone(), r.Next.clone(), r.Restart.clone(), r.Drill.clone()
 	for i := range c.Members {
-		c.Members[i].Work = c.Members[i].Work.clone()
+		c.Members[i].Work, c.Members[i].Last = c.Members[i].Work.clone(), c.Members[i].Last.clone()
 	}
 	return &c
 }

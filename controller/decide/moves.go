@@ -229,7 +229,7 @@ var moves = [...]row{
 	{"wait.cut", "proved", "the target has not answered yet", func(*Facts) bool { return true }, nil, "waiting for {target} to let its position stand still"},
 
 	// After the promotion was recorded: the target is active, whatever it answers (C6).
-	{"done.serving", "active", "the new active acknowledges writes", func(f *Facts) bool {
+	{ruleServing, "active", "the new active acknowledges writes", func(f *Facts) bool {
 		return f.Record.Running() && f.active().Reported && f.active().Report.Serving >= f.Record.Epoch
 	}, done,
 		"{active} serves at epoch {epoch}"},

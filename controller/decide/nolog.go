@@ -12,8 +12,10 @@ import (
 func (f *Facts) logged() bool { return f.Config.Kind.Logged() }
 
 // noLog says what is not known of a group without a log.
-func (f *Facts) noLog() string {
-	return fmt.Sprintf("what is lost is not known: kind %s has no log to compare", f.Config.Kind)
+func (f *Facts) noLog() string { return noLog(f.Config.Kind) }
+
+func noLog(k events.Kind) string {
+	return fmt.Sprintf("what is lost is not known: kind %s has no log to compare", k)
 }
 
 // unmeasured says why a target without a log is promoted by a person's word only; "" if its group accepts what nobody can measure, or the old active was stopped cleanly.

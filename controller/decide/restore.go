@@ -254,12 +254,8 @@ func finish(f *Facts, o *Outcome) {
 			next.Verb, next.Ended, next.Then, next.From, next.Began, next.Protected = events.AskFailback, "", "", r.Active, f.Wall, 0
 			r.Next = &next
 		}
-		n := o.notice(f, events.NoticeRestored)
-		n.Operation, n.Cluster, n.Region, n.By, n.Report = w.ID, c.Cluster.Cluster, c.Cluster.Region, w.By, w
-		n.Why = fmt.Sprintf("%s follows %s on timeline %d (%s%s)", c.Cluster, r.Active, res.Timeline, res.How, lostText(res.Lost))
-		if !f.logged() {
-			n.Why = fmt.Sprintf("%s stands by for %s again; %s", c.Cluster, r.Active, f.noLog())
-		}
+		m.Last = noted(w)
+		*o.notice(f, events.NoticeRestored) = restored(r, c.Cluster, r.Active, f.Config.Kind, w)
 	}
 }
 

@@ -7,8 +7,12 @@ import (
 	"github.com/switchback-dr/switchback/events"
 )
 
-// rulePromote is the row that records a promotion.
-const rulePromote = "promote"
+// The rows that others refer to: a promotion is recorded, the new active serves, a restore is done.
+const (
+	rulePromote  = "promote"
+	ruleServing  = "done.serving"
+	ruleRestored = "restore.done"
+)
 
 // The names of steps, as they stand in their ids.
 const (

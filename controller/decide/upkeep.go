@@ -57,7 +57,7 @@ var upkeeps = [...]row{
 		a := f.active()
 		return f.Record.Approve != "" && a.Fresh && a.Known && a.Health.Down == 0
 	}, func(f *Facts, o *Outcome) { o.draft(f).Approve = "" }, "its approval has ended: it was for one incident"},
-	{"restore.done", "active", "a restored cluster streams on the right timeline", func(f *Facts) bool { return len(f.finished()) > 0 }, finish, "it is a passive again, and may be promoted once the active has it on its list"},
+	{ruleRestored, "active", "a restored cluster streams on the right timeline", func(f *Facts) bool { return len(f.finished()) > 0 }, finish, "it is a passive again, and may be promoted once the active has it on its list"},
 	{"restore.refused", "active", "a restore was refused for good", func(f *Facts) bool { return len(f.refusedRestore()) > 0 }, fail, "the cluster stays failed until a person asks again"},
 	{"restore.stalled", "active", "a restore stands still", func(f *Facts) bool { return len(f.stalled()) > 0 }, stall, "an alarm, once; it goes on"},
 	{"restore.begin", "active", "a failed cluster has reported in, or a passive is ahead of the active's timeline; nobody holds it, and automation may", func(f *Facts) bool { return len(f.due()) > 0 }, beginDue,

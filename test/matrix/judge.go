@@ -1,7 +1,6 @@
 package matrix
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -37,39 +36,6 @@ func (s *scene) account() error {
 	}
 	return nil
 }
-
-// untold lists what the reports don't say of a loss: the failover's, that it happened and within which time; the restore's, which transactions.
-func (s *scene) untold(g stage.Group, e *end) (bad []string, err error) {
-	story := stage.Story{Group: g.Name, Old: g.Primary(), New: e.view.Active(), Fault: s.act.fault, Begin: s.Era(g, g.Primary())}
-	var failover, restore *events.Operation
-	var ordered stage.Instant
-	for _, x := range s.events() {
-		n := x.Notice
-		switch {
-		case n.Group != g.Name || n.Report == nil:
-		case n.Type == events.NoticeServing && n.Report.From == story.Old:
-			failover = n.Report
-			ordered = stage.Clock() - stage.Instant(time.Since(x.Envelope.Time)) // when it was said, not when it was heard: the same machine's clock
-		case n.Type == events.NoticeRestored && n.Cluster == story.Old.Cluster:
-			restore = n.Report
-		}
-	}
-	if failover == nil || restore == nil {
-		return []string{fmt.Sprintf("%d acknowledged writes are gone, and no report tells: failover %v, restore %v", len(e.lost), failover != nil, restore != nil)}, nil
-	}
-	a := stage.Audit{Story: story, Lost: e.lost}
-	if err := a.Within(failover.Loss, ordered, newsSlack); err != nil {
-		bad = append(bad, err.Error())
-	}
-	rows, err := s.Server(story.New).Rows(s.ctx)
-	if err != nil {
-		return nil, err
-	}
-	return append(bad, stage.CompareLost(story, s.writers.Log(), rows, restore.Lost).Bad...), nil
-}
-
-// newsSlack is how much later than the order the news of the first write is.
-const newsSlack = 2 * time.Second
 
 // judge makes the results, when all are home again.
 func (s *scene) judge() (all []Result, err error) {

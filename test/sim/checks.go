@@ -17,6 +17,8 @@ type checks struct {
 	records map[string]*events.Record // as stored
 	seen    map[events.Ref]events.Epoch
 	acked   map[string]mark // up to where a group's commits were acknowledged
+	ended   []ending        // ends that were recorded, of what may have lost something
+	told    map[ending]bool // what was told
 	acting  at              // nothing before it is judged for I7: links changed too recently
 }
 
@@ -39,6 +41,7 @@ func (w *World) recorded(c *ctl, r *events.Record) {
 	if old == nil {
 		return
 	}
+	w.noteEnds(old, r)
 	if r.Epoch < old.Epoch {
 		w.fail("I2", "record of %s went from epoch %d to %d", r.Group, old.Epoch, r.Epoch)
 	}
@@ -53,6 +56,22 @@ func (w *World) recorded(c *ctl, r *events.Record) {
 	}
 	if r.Phase == events.PhaseFencing && old.Phase == events.PhaseActive && r.Op.By == decide.Automation && w.blind(c.region) {
 		w.fail("I7", "automation moves %s although %s reaches fewer than half of the regions", r.Group, c.name)
+	}
+}
+
+// ending is a move or a restore whose end was recorded: it must be told of, for its report says what was lost.
+type ending struct{ notice, op string }
+
+func (w *World) noteEnds(old, r *events.Record) {
+	if op := r.Op; op != nil && op.Ended == "done" && old.Op != nil && old.Op.ID == op.ID && old.Op.Ended == "" {
+		w.seen.ended = append(w.seen.ended, ending{events.NoticeServing, op.ID})
+	}
+	for i := range old.Members {
+		if work := old.Members[i].Work; work != nil {
+			if m := r.Member(old.Members[i].Cluster); m != nil && m.Work == nil && m.Role == events.RolePassive {
+				w.seen.ended = append(w.seen.ended, ending{events.NoticeRestored, work.ID})
+			}
+		}
 	}
 }
 
@@ -138,6 +157,11 @@ func (w *World) checkLedger(h *host) {
 // Settled checks I9 once faults have ended: every group has one active that serves, and every other cluster follows or waits for its restore. It says what
 // is wrong, "" if nothing.
 func (w *World) Settled() string {
+	for _, e := range w.seen.ended {
+		if !w.seen.told[e] {
+			return fmt.Sprintf("nobody was told that %s is %s, nor what it lost", e.op, e.notice)
+		}
+	}
 	for i := range w.shape.Groups {
 		g := &w.shape.Groups[i]
 		r := w.seen.records[g.Group]

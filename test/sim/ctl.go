@@ -215,6 +215,11 @@ func (c *ctl) take(life int, term events.Seq) {
 			return
 		}
 		c.fleet, c.wake = fleet.New(snap, c.w.d, c.now()), alarm{}
+		for _, n := range c.fleet.Reports(c.now()) { // as the teller does: what the bus has is not told again
+			if !c.w.seen.told[ending{n.Type, n.Operation}] {
+				c.tell(n)
+			}
+		}
 		c.input(fleet.BusSeen{Regions: c.hubSeen()})
 		c.tick(life, term)
 		c.reread(life, term)
@@ -354,11 +359,20 @@ func (c *ctl) rest(eff fleet.Effects) {
 		w.rows[id]++
 	}
 	for _, n := range eff.Tell {
-		w.notices = append(w.notices, n)
-		w.trace("%s tells %s %s %s: %s", c.name, n.Type, n.Group+n.Region, n.Rule, n.Why)
+		c.tell(n)
 	}
 	w.answers = append(w.answers, eff.Answers...)
 	c.wakeAt(life, term, eff.Wake)
+}
+
+// tell publishes a notice. Whoever dies between storing and telling tells nothing.
+func (c *ctl) tell(n events.Notice) {
+	c.w.notices = append(c.w.notices, n)
+	if c.w.seen.told == nil {
+		c.w.seen.told = map[ending]bool{}
+	}
+	c.w.seen.told[ending{n.Type, n.Operation}] = true
+	c.w.trace("%s tells %s %s %s: %s", c.name, n.Type, n.Group+n.Region, n.Rule, n.Why)
 }
 
 // wakeAt has time act on the fleet when its clock shows at.
