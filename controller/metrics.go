@@ -3,6 +3,7 @@ package controller
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 )
@@ -17,6 +18,7 @@ type metrics struct {
 	term       prometheus.Gauge
 	blind      prometheus.Gauge
 	needs      prometheus.Gauge
+	halted     prometheus.Gauge
 	readiness  *prometheus.GaugeVec
 	drills     *prometheus.CounterVec
 	decisions  *prometheus.CounterVec
@@ -41,6 +43,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		term:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_term", Help: "The term this controller leads in, 0 if it does not."}),
 		blind:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_controller_blind", Help: "1 while this leader reaches fewer than half of the regions."}),
 		needs:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_groups_waiting", Help: "Groups that wait for a person."}),
+		halted:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "switchback_groups_halted", Help: "Groups that nothing is done for because what ledgers say contradicts the record: it is lost, old, or incomplete."}),
 		readiness: gauge("switchback_groups_readiness", "Groups by the region of their active and by readiness: ready (fit, drilled lately), stale (fit, not drilled lately), not-ready.", "cloud_region", "readiness"),
 		sync:      gauge("switchback_groups_sync", "Groups in sync by the region of their active: in-sync (a standby has every acknowledged write), alone (none has).", "cloud_region", "state"),
 		drills:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "switchback_drills_total", Help: "Drills ended, by the region of the active and the verdict."}, []string{"cloud_region", "end"}),
@@ -56,7 +59,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		applied: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "switchback_input_seconds", Help: "How long one input took to be decided.", Buckets: prometheus.ExponentialBuckets(0.00001, 4, 10)}),
 	}
 	m.moves = gauge("switchback_rollout_moves", "Moves of the rollouts under way, by the region a rollout is of and by what became of them.", "cloud_region", "verb", "state")
-	r.MustRegister(m.moves, m.verdict, m.clusters, m.agents, m.lag, m.leads, m.term, m.blind, m.needs, m.readiness, m.sync, m.drills, m.decisions, m.operations, m.phases, m.lost, m.applied)
+	r.MustRegister(m.moves, m.verdict, m.clusters, m.agents, m.lag, m.leads, m.term, m.blind, m.needs, m.halted, m.readiness, m.sync, m.drills, m.decisions, m.operations, m.phases, m.lost, m.applied)
 	return m
 }
 
@@ -64,13 +67,16 @@ func newMetrics(r prometheus.Registerer) *metrics {
 func (m *metrics) show(v fleet.View) {
 	m.verdict.Reset()
 	m.readiness.Reset()
-	needs := 0
+	needs, halted := 0, 0
 	for _, g := range v.Groups {
 		if g.Readiness != "" {
 			m.readiness.WithLabelValues(g.Record.Active.Region, string(g.Readiness)).Inc()
 		}
 		if g.NeedsPerson {
 			needs++
+		}
+		if decide.Halts(g.Rule) {
+			halted++
 		}
 	}
 	m.sync.Reset()
@@ -80,6 +86,7 @@ func (m *metrics) show(v fleet.View) {
 		}
 	}
 	m.needs.Set(float64(needs))
+	m.halted.Set(float64(halted))
 	m.rollouts(v)
 	m.blind.Set(bit(v.Blind))
 	for _, r := range v.Regions {
@@ -123,6 +130,7 @@ func (m *metrics) retired() {
 	m.term.Set(0)
 	m.blind.Set(0)
 	m.needs.Set(0)
+	m.halted.Set(0)
 }
 
 // told counts a notice, and an operation's end with its phases.
