@@ -28,6 +28,7 @@ var layers = []layer{
 	{"regionagent/lease", []string{"events"}},
 	{"regionagent/boottime", []string{"events"}},
 	{"regionagent/ledger", nil},
+	{"regionagent/driver/exec/...", []string{"events", "regionagent/driver", "regionagent/freezer"}}, // it knows its processes only as whoever fences them does
 	{"regionagent/driver/...", []string{"events", "regionagent/driver", "pkg/telemetry"}},
 	{"regionagent/freezer/...", []string{"events", "regionagent/driver"}},
 	{"regionagent/kernel/...", []string{"events", "regionagent/driver", "regionagent/freezer"}},

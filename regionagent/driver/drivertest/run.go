@@ -28,14 +28,13 @@ type Env struct {
 	Settle time.Duration
 	// ProbeLimit is what a probe is given; it must answer within it.
 	ProbeLimit time.Duration
+	// NoLog says that the kind has no log: it must claim no position, timeline, system identifier, lag or loss, and refuse to wait for others.
+	NoLog bool
 }
 
 // Run is the conformance suite of drivers.
 func Run(t *testing.T, env Env) {
-	for _, c := range []struct {
-		name string
-		test func(*suite)
-	}{
+	cases := []namedCase{
 		{"probe tells active from passive", (*suite).states},
 		{"a frozen server is never down", (*suite).frozen},
 		{"a killed active comes up read-only, the gate opens it", (*suite).killed},
@@ -50,13 +49,18 @@ func Run(t *testing.T, env Env) {
 		{"a restore of a passive changes nothing", (*suite).restorePassive},
 		{"a copy", (*suite).restoreCopy},
 		{"restored, then promoted, and home again", (*suite).thereAndBack},
-		{"commits wait for whom they are told to", (*suite).sync},
-		{"a cut stops every acknowledgement, and the promoted one waits for nobody", (*suite).syncCut},
 		{"release", (*suite).release},
 		{"mark", (*suite).mark},
 		{"refusals change nothing", (*suite).refusals},
 		{"an ended context", (*suite).ended},
-	} {
+	}
+	if env.NoLog {
+		cases = append(cases, namedCase{"what needs a log is refused or not claimed", (*suite).noLog})
+	} else {
+		cases = append(cases, namedCase{"commits wait for whom they are told to", (*suite).sync},
+			namedCase{"a cut stops every acknowledgement, and the promoted one waits for nobody", (*suite).syncCut})
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := &suite{T: t, env: env}
@@ -64,6 +68,11 @@ func Run(t *testing.T, env Env) {
 			c.test(s)
 		})
 	}
+}
+
+type namedCase struct {
+	name string
+	test func(*suite)
 }
 
 type suite struct {
