@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X github.com/switchback-dr/switchback/pkg/telemetry.Version=$(VERSION)
 TOOL := go tool -modfile=test/tools/tools.mod
 # Packages whose tests run real servers and judge by time: they have the machine to themselves, one after the other, before what only computes.
-LIVE := ./pkg/bus/... ./pkg/client ./regionagent/driver/postgres/... ./regionagent/freezer ./regionagent/guard ./test/stage ./test/e2e ./test/matrix
+LIVE := ./pkg/bus/... ./pkg/client ./regionagent/driver/postgres/... ./regionagent/driver/exec ./regionagent/freezer ./regionagent/guard ./test/stage ./test/e2e ./test/matrix
 PURE := $(addprefix ./,$(wildcard events controller/decide controller/gate controller/rollout controller/fleet regionagent/lease))
 SEEDS ?= 300
 SEED ?=

@@ -25,12 +25,13 @@ func TestExamples(t *testing.T) {
 		"hub":        func(p string) error { _, err := config.LoadHub(p); return err },
 		"agent":      func(p string) error { _, err := config.LoadAgent(p); return err },
 		"fence":      func(p string) error { return fences(t, p) },
+		"exec":       func(p string) error { return scripts(t, p) },
 	}
 	seen := map[string]bool{}
 	for _, path := range glob(t, "examples/*") {
 		kind, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".yaml"), "-")
 		if load[kind] == nil {
-			t.Errorf("%s: its name begins with none of fleet, controller, hub, agent, fence", path)
+			t.Errorf("%s: its name begins with none of fleet, controller, hub, agent, fence, exec", path)
 			continue
 		}
 		seen[kind] = true
@@ -61,6 +62,23 @@ func fences(t *testing.T, path string) error {
 		if code := cmd.ProcessState.ExitCode(); code != want || !json.Valid(out) || strings.Contains(string(out), `"fenced":true`) != (want == 0) {
 			return fmt.Errorf("%s, power %s: exit code %d, %s, %w: want %d", path, state, code, out, err, want)
 		}
+	}
+	return nil
+}
+
+// scripts has a shell read an example of kind exec, and asks the commands what there is where nothing runs. The end-to-end tests fail over by them.
+func scripts(t *testing.T, path string) error {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "sh", "-n", path).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", path, err, out)
+	}
+	if filepath.Base(path) != "exec-commands" {
+		return nil
+	}
+	dir := t.TempDir()
+	out, err := exec.CommandContext(t.Context(), "./"+path, "probe", dir, filepath.Join(dir, "out")).Output()
+	if err != nil || strings.TrimSpace(string(out)) != `{"state":"standby","ready":true}` {
+		return fmt.Errorf("%s: a probe where nothing runs says %s (%w)", path, out, err)
 	}
 	return nil
 }

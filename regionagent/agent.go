@@ -28,6 +28,7 @@ import (
 	"github.com/switchback-dr/switchback/pkg/telemetry"
 	"github.com/switchback-dr/switchback/regionagent/boottime"
 	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/driver/exec"
 	"github.com/switchback-dr/switchback/regionagent/driver/postgres"
 	"github.com/switchback-dr/switchback/regionagent/guard"
 	"github.com/switchback-dr/switchback/regionagent/lease"
@@ -185,23 +186,34 @@ func (a *agent) open() (lease.Ledger, error) {
 
 func (a *agent) addCluster(c config.Cluster, m *postgres.Metrics) error {
 	ref := events.Ref{Region: a.cfg.Region, Cluster: c.Name}
-	if c.Postgres == nil {
-		return fmt.Errorf("cluster %s: want a postgres section", ref)
-	}
-	p := c.Postgres
-	group, err := a.cgroup(p)
-	if err != nil {
-		return fmt.Errorf("cluster %s: %w", ref, err)
-	}
-	drv, err := postgres.New(postgres.Config{
-		Cluster: ref, Unit: p.Unit, Data: p.Data, Bin: p.Bin, User: p.User, DSNFile: string(p.DSN), Advertise: p.Advertise, RebuildRate: p.RebuildRate, Cgroup: group, Metrics: m,
-		Replication: postgres.Replication{User: p.Replication.User, PasswordFile: string(p.Replication.Password), Slot: p.Replication.Slot, Options: p.Replication.Options},
-	}, a.log.With("cluster", ref.String()))
+	drv, err := a.newDriver(ref, c, m)
 	if err != nil {
 		return fmt.Errorf("cluster %s: %w", ref, err)
 	}
 	a.clusters = append(a.clusters, &cluster{ref: ref, driver: drv, work: make(chan lease.Action, 64), look: make(chan struct{}, 1)})
 	return nil
+}
+
+func (a *agent) newDriver(ref events.Ref, c config.Cluster, m *postgres.Metrics) (driver.Driver, error) {
+	log := a.log.With("cluster", ref.String())
+	if x := c.Exec; x != nil {
+		return exec.New(exec.Config{
+			Cluster: ref, Commands: x.Commands, Limits: x.Limits, User: x.User, Dir: x.Dir, PIDFile: x.PIDFile, Match: x.Match, Unit: x.Unit, Cgroup: x.Cgroup, Listen: x.Listen,
+			Advertise: x.Advertise, Processes: x.Processes,
+		}, log)
+	}
+	p := c.Postgres
+	if p == nil {
+		return nil, errors.New("want a postgres or an exec section")
+	}
+	group, err := a.cgroup(p)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.New(postgres.Config{
+		Cluster: ref, Unit: p.Unit, Data: p.Data, Bin: p.Bin, User: p.User, DSNFile: string(p.DSN), Advertise: p.Advertise, RebuildRate: p.RebuildRate, Cgroup: group, Metrics: m,
+		Replication: postgres.Replication{User: p.Replication.User, PasswordFile: string(p.Replication.Password), Slot: p.Replication.Slot, Options: p.Replication.Options},
+	}, log)
 }
 
 func (a *agent) closeDrivers() {

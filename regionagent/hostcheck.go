@@ -48,8 +48,17 @@ func CheckHost(ctx context.Context, cfg *config.Agent, log *slog.Logger) []HostF
 	h.freezing(ctx, a)
 	h.guard(cfg)
 	for _, c := range cfg.Clusters {
-		if c.Postgres != nil {
-			h.gate(c.Name, c.Postgres.Unit, unitDirs)
+		switch {
+		case c.Postgres != nil:
+			h.gate(c.Name, c.Postgres.Unit, unitDirs, "KillSignal=SIGKILL")
+		case c.Exec != nil && c.Exec.Unit != "":
+			h.gate(c.Name, c.Exec.Unit, unitDirs)
+		}
+		if c.Exec != nil {
+			if c.Exec.Unit == "" {
+				h.say("warn", "gate of "+c.Name, "it has no unit: whatever else than its commands starts it has to look for %s, and not work where that is", filepath.Join(c.Exec.Dir, "standby"))
+			}
+			h.commands(ctx, a.find(events.Ref{Region: cfg.Region, Cluster: c.Name}), c.Name, c.Exec)
 		}
 	}
 	h.clock("/sys/devices/system/clocksource/clocksource0/current_clocksource", "/proc/cpuinfo")
@@ -146,7 +155,7 @@ func listener(socket string) (int, error) {
 var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 
 // gate looks for what a unit runs before a start and to stop.
-func (h *hostFacts) gate(cluster, unit string, dirs []string) {
+func (h *hostFacts) gate(cluster, unit string, dirs []string, more ...string) {
 	what := "gate of " + cluster
 	if unit == "" {
 		h.say("warn", what, "it has no unit: what is started by hand comes up read-only by its signal file alone, and whoever stops it while it is frozen must use: switchback guard stop %s", cluster)
@@ -168,7 +177,7 @@ func (h *hostFacts) gate(cluster, unit string, dirs []string) {
 		}
 	}
 	var lacks []string
-	for _, line := range []string{"ExecStartPre=+/usr/bin/switchback guard gate", "ExecStop=+/usr/bin/switchback guard stop", "KillSignal=SIGKILL"} {
+	for _, line := range append([]string{"ExecStartPre=+/usr/bin/switchback guard gate", "ExecStop=+/usr/bin/switchback guard stop"}, more...) {
 		if !strings.Contains("\n"+text.String(), "\n"+line) {
 			lacks = append(lacks, line)
 		}

@@ -32,7 +32,7 @@ func TestHostCheckFindsTheGateInUnits(t *testing.T) {
 		"postgresql@15-main": "ok", "postgresql@15-main.service": "ok", "plain@15-main": "fail", "half@15-main": "fail", "": "warn",
 	} {
 		var h hostFacts
-		h.gate("orders-a", unit, []string{filepath.Join(dir, "nothing"), dir})
+		h.gate("orders-a", unit, []string{filepath.Join(dir, "nothing"), dir}, "KillSignal=SIGKILL")
 		if len(h) != 1 || h[0].Result != want {
 			t.Errorf("%q: %+v, want %s", unit, h, want)
 		}

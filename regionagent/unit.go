@@ -23,13 +23,14 @@ var ErrNotHere = errors.New("no cluster of this host")
 type hosted struct {
 	*cluster
 	agent *agent
+	plain bool // kind exec: its clean stop is its unit's own
 }
 
 // openHosted finds a cluster by its name (orders-a or eu-west-1/orders-a) or by the unit that runs it. Errors: ErrNotHere.
 func openHosted(cfg *config.Agent, name, unit string, log *slog.Logger) (*hosted, error) {
 	name, unit = strings.TrimPrefix(name, cfg.Region+"/"), strings.TrimSuffix(unit, ".service")
 	for _, c := range cfg.Clusters {
-		if c.Postgres == nil || (name == "" || c.Name != name) && (unit == "" || strings.TrimSuffix(c.Postgres.Unit, ".service") != unit) {
+		if (name == "" || c.Name != name) && (unit == "" || strings.TrimSuffix(c.Unit(), ".service") != unit) {
 			continue
 		}
 		a := &agent{cfg: cfg, ref: events.AgentRef{Region: cfg.Region, Agent: cfg.Name}, log: log}
@@ -37,7 +38,7 @@ func openHosted(cfg *config.Agent, name, unit string, log *slog.Logger) (*hosted
 		if err := a.addCluster(c, nil); err != nil {
 			return nil, err
 		}
-		return &hosted{a.clusters[0], a}, nil
+		return &hosted{a.clusters[0], a, c.Exec != nil}, nil
 	}
 	if unit != "" {
 		return nil, fmt.Errorf("%w: none has unit %q", ErrNotHere, unit)
@@ -97,6 +98,9 @@ func (h *hosted) stop(ctx context.Context) (string, error) {
 	stopped := make(chan error, 1)
 	if held, err := freezer.Held(tree); held || err != nil {
 		return h.kill(ctx, tree, "it was held still")
+	}
+	if h.plain { // its stop command may well ask the service manager that waits for us now
+		return "not held still: left to its unit", nil
 	}
 	go func() { stopped <- h.stopCleanly(clean, tree) }()
 	tick := time.NewTicker(heldEvery)

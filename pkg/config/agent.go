@@ -50,7 +50,8 @@ const defaultExternalTimeout = 20 * time.Second
 // Cluster is one cluster an agent cares for.
 type Cluster struct {
 	Name     string
-	Postgres *Postgres
+	Postgres *Postgres // one of these
+	Exec     *Exec
 }
 
 // Postgres is how to find and reach one PostgreSQL server. What is empty the driver finds out, or it has a default there.
@@ -159,11 +160,14 @@ func (a *Agent) cluster(e entry) {
 	e.value.object(func(o *object) {
 		pg := o.get("postgres")
 		pg.object(func(o *object) { c.Postgres = postgres(o) })
-		for _, kind := range []events.Kind{events.KindAirflow, events.KindExec} {
-			o.get(string(kind)).notYet("kind " + string(kind))
-		}
-		if !pg.there() && len(o.entries) == 0 {
-			o.problem("says nothing of the cluster: want postgres: {unit: …} or postgres: {data: …}")
+		o.get(string(events.KindAirflow)).notYet("kind " + string(events.KindAirflow))
+		ex := o.get("exec")
+		ex.object(func(o *object) { c.Exec = execCluster(o) })
+		switch {
+		case !pg.there() && len(o.entries) == 0:
+			o.problem("says nothing of the cluster: want postgres: {unit: …}, postgres: {data: …} or exec: {commands: …}")
+		case pg.there() && ex.there():
+			ex.problem("the cluster is a postgres already: want one kind")
 		}
 	})
 	a.Clusters = append(a.Clusters, c)
@@ -215,10 +219,7 @@ func postgres(o *object) *Postgres {
 func (a *Agent) checkData(o *object) {
 	used := map[string]string{}
 	for _, c := range a.Clusters {
-		if c.Postgres == nil {
-			continue
-		}
-		for _, what := range []string{"unit " + c.Postgres.Unit, "data " + c.Postgres.Data} {
+		for _, what := range c.places() {
 			if other, dup := used[what]; dup && !strings.HasSuffix(what, " ") {
 				o.get("clusters").problem("%s and %s have the same %s: want one cluster for each server", other, c.Name, what)
 			}

@@ -68,6 +68,9 @@ func (f *fleet) read(o *object) {
 	o.get("defaults").object(func(o *object) {
 		f.out.Config.Profile = o.get("profile").profile()
 		f.policy(o, &f.def)
+		if f.def.MaxLoss.Unknown {
+			o.get("replication").problem("max_loss: unknown is said of a group, not of all of them")
+		}
 	})
 	o.get("notifiers").object(func(o *object) { o.each(f.notifier) })
 	o.get("automation").object(f.automation)
@@ -171,11 +174,12 @@ func (f *fleet) group(e entry) {
 		}
 		kind := o.must("kind", "postgres")
 		g.Kind = word(kind, "", events.KindPostgres, events.KindAirflow, events.KindExec)
-		if g.Kind == events.KindAirflow || g.Kind == events.KindExec {
+		if g.Kind == events.KindAirflow {
 			kind.notYet("kind " + string(g.Kind))
 		}
 		f.clusters(o, &g)
 		f.policy(o, &g)
+		checkNoLog(o, &g)
 		checkSync(o, &g)
 		g.Priority = o.get("priority").integer(g.Priority, 0, maxPriority)
 		o.get("depends_on").list(func(v value) {

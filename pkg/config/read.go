@@ -121,6 +121,8 @@ func (v value) there() bool { return v.node != nil }
 
 func (v value) isMap() bool { return v.there() && v.node.Kind == yaml.MappingNode }
 
+func (v value) isList() bool { return v.there() && v.node.Kind == yaml.SequenceNode }
+
 // kind says what a node is, in the words of an error.
 func (v value) kind() string {
 	switch {

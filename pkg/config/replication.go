@@ -20,7 +20,12 @@ func replication(o *object, g *events.GroupConfig) {
 		}
 		g.WhenAlone = ""
 	}
-	o.get("max_loss").object(func(o *object) {
+	loss := o.get("max_loss")
+	if loss.there() && !loss.isMap() {
+		g.MaxLoss.Unknown = word(loss, "", "unknown") != ""
+		return
+	}
+	loss.object(func(o *object) {
 		g.MaxLoss.Bytes = o.get("bytes").size(g.MaxLoss.Bytes)
 		g.MaxLoss.Seconds = o.get("seconds").seconds(g.MaxLoss.Seconds)
 	})

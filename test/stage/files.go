@@ -32,6 +32,7 @@ type site struct {
 	Agent, Controller    identity
 	Bin, User, Kernel    string
 	Servers              []*Server // of the region
+	Plains               []*Plain  // of the region
 }
 
 var files = template.Must(template.New("").Parse(`
@@ -64,7 +65,21 @@ profile: fast
 {{- range .Servers}}
   {{.Ref.Cluster}}: {postgres: {data: {{.Data}}, bin: {{$.Bin}}, user: {{$.User}}, advertise: {{.Address}}}}
 {{- end}}
+{{- range .Plains}}{{$p := .}}
+  {{.Ref.Cluster}}:
+    exec:
+      commands: {{"{"}}{{range $i, $v := $.Verbs}}{{if $i}}, {{end}}{{$v}}: [{{$p.Commands}}, {{$v}}, {{$p.Dir}}, {{$p.Out}}]{{end}}}
+      dir: {{.Dir}}
+      pid_file: {{.Dir}}/pid
+      match: {{.Dir}}
+      processes: 4
+{{- end}}
 {{end}}`))
+
+// Verbs are the commands that plain processes have.
+func (site) Verbs() []string {
+	return []string{"probe", "start", "start-standby", "promote", "stop", "restore"}
+}
 
 // writeRegion makes a region's directory with the files of its processes.
 func (s *Stage) writeRegion(region string, a *authority) error {
@@ -80,8 +95,13 @@ func (s *Stage) writeRegion(region string, a *authority) error {
 			d.Servers = append(d.Servers, v)
 		}
 	}
+	for _, p := range s.plains {
+		if p.Ref.Region == region {
+			d.Plains = append(d.Plains, p)
+		}
+	}
 	kinds := []Kind{Hub, Controller}
-	if len(d.Servers) > 0 {
+	if len(d.Servers) > 0 || len(d.Plains) > 0 {
 		kinds = append(kinds, Guard, Agent)
 	}
 	var err1, err2 error
@@ -129,10 +149,15 @@ func Fleet(groups []Group) string {
 		if g.Restore != "" {
 			more = ", restore: " + string(g.Restore)
 		}
+		kind := events.KindPostgres
+		if g.Plain {
+			kind = events.KindExec
+			more += ", replication: {max_loss: unknown}"
+		}
 		if g.Policy != "" {
 			more += ", " + g.Policy
 		}
-		fmt.Fprintf(&b, "  %s: {kind: postgres, primary: %s, recovery: [%s], mode: %s%s}\n", g.Name, g.Primary(), strings.Join(others, ", "), mode, more)
+		fmt.Fprintf(&b, "  %s: {kind: %s, primary: %s, recovery: [%s], mode: %s%s}\n", g.Name, kind, g.Primary(), strings.Join(others, ", "), mode, more)
 	}
 	return b.String()
 }

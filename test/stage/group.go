@@ -23,6 +23,7 @@ type Group struct {
 	Mode    events.Mode    // empty = auto
 	Restore events.Restore // empty = auto
 	Second  bool           // it has another recovery cluster, in North
+	Plain   bool           // a pair of plain processes (kind exec), cared for by Options.Commands
 	Policy  string         // further keys of its entry in the fleet file, as "max_loss: {seconds: 5}"
 }
 

@@ -35,6 +35,9 @@ func (s *Stage) StartProbes() *Probes {
 	ctx, cancel := context.WithCancel(s.ctx)
 	p := &Probes{cancel: cancel}
 	for _, g := range s.options.Groups {
+		if g.Plain {
+			continue
+		}
 		for _, ref := range g.Clusters() {
 			p.work.Go(func() { p.probe(ctx, g.Name, s.Server(ref)) })
 		}

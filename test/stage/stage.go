@@ -28,6 +28,8 @@ type Options struct {
 	Local  bool          // a writer beside each server over TCP, too
 	Disks  bool          // every server has a small file system of its own, which can be filled; ErrNoDisks where the machine allows none
 
+	Commands string // absolute path of the program that is every command of the groups of plain processes; it is called with the verb, the directory and the file to write to
+
 	Settings string // more lines for every server's postgresql.conf
 }
 
@@ -42,6 +44,7 @@ type Stage struct {
 	bin       string // of PostgreSQL
 	template  string
 	servers   []*Server
+	plains    []*Plain
 	processes []*process
 	bus       *Bus
 }
@@ -82,10 +85,18 @@ func (s *Stage) raise() error {
 			return err
 		}
 	}
-	if err := s.makeTemplate(); err != nil {
-		return err
-	}
 	for i, g := range s.options.Groups {
+		if g.Plain {
+			if err := s.makePlain(g); err != nil {
+				return err
+			}
+			continue
+		}
+		if s.template == "" {
+			if err := s.makeTemplate(); err != nil {
+				return err
+			}
+		}
 		var primary *Server
 		for _, ref := range g.Clusters() {
 			v, err := s.makeServer(ref, 5432+i, primary)
@@ -121,6 +132,9 @@ func (s *Stage) startServers() error {
 
 // startGroup starts a group's servers and returns when all the others stream from the primary.
 func (s *Stage) startGroup(g Group) error {
+	if g.Plain {
+		return s.startPlain(g)
+	}
 	p := s.Server(g.Primary())
 	if err := p.Start(s.ctx); err != nil {
 		return err

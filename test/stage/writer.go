@@ -79,6 +79,9 @@ func (s *Stage) StartWriters() (*Writers, error) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	w := &Writers{every: cmp.Or(s.options.Every, Every), cancel: cancel, disk: f, file: bufio.NewWriter(f)}
 	for _, g := range s.options.Groups {
+		if g.Plain {
+			continue // it writes by itself
+		}
 		var all []*Server
 		for _, ref := range g.Clusters() {
 			v := s.Server(ref)
