@@ -186,6 +186,7 @@ func rebuild(f *Facts, o *Outcome) {
 	r.Epoch, r.Phase, r.Active, r.Target, r.Config, r.Since, r.Exempt = epoch, events.PhaseFencing, c.Cluster, events.Ref{}, f.Revision, f.Wall, true
 	r.Works = max(r.Works, uint64(epoch)) // the ids of works that were lost are not given out again
 	f.rebuiltMembers(r)
+	f.rebuiltSync(r, c)
 	version := r.Current().Version
 	for i := range f.Members {
 		version = max(version, f.Members[i].Report.Version)
@@ -211,6 +212,21 @@ func rebuild(f *Facts, o *Outcome) {
 	}
 	n := o.notice(f, events.NoticeAlarm)
 	n.Facts = f.testimony()
+}
+
+// rebuiltSync lets nobody count as having every acknowledged write until its active was seen to wait for it again: a record that was put back may name one that has left
+// since (I4). Whoever that active was told to wait for stays; another active, or one of a group that is not in sync and waits by an order that was lost, is told to wait for nobody.
+func (f *Facts) rebuiltSync(r *events.Record, active *Cluster) {
+	h := active.Health.Sync
+	switch {
+	case r.Sync != nil && f.Record.Active == r.Active:
+	case r.Sync != nil || h != nil && h.Version > 0 && !f.syncs():
+		r.Sync = &events.Sync{}
+	default:
+		return
+	}
+	r.Sync.Set, r.Sync.Alone, r.Sync.Why = nil, f.Wall, "the record was rebuilt"
+	r.Sync.Tell(r.Epoch, r.Sync.Told)
 }
 
 // rebuiltMembers are the group's as configured and reported. Who may hold writes that nobody else has waits for a person; who follows is a passive.
