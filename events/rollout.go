@@ -40,6 +40,8 @@ type Rollout struct {
 	Began   time.Time    `json:"began,omitzero"`    // when it was run
 	Ended   time.Time    `json:"ended,omitzero"`    // done or aborted
 	Until   time.Time    `json:"until,omitzero"`    // the end of its window: no move begins after it; zero = none
+	Auto    bool         `json:"auto,omitempty"`    // begun by the verdict on its region: an outage
+	Heals   time.Time    `json:"heals,omitzero"`    // of an outage: when its region was heard again; zero = it lasts
 	Calls   string       `json:"calls,omitempty"`   // of a scheduled one: the instant of the schedule it answers
 	Takes   Duration     `json:"takes"`             // predicted
 	Facts   []Fact       `json:"facts,omitempty"`   // what the row rests on
@@ -140,7 +142,7 @@ const (
 	MoveFailed  MoveState = "failed"
 	MoveUnknown MoveState = "unknown" // begun, and nobody can say yet what came of it
 	MoveHeld    MoveState = "held"    // what it depends on failed
-	MoveSkipped MoveState = "skipped" // by a person
+	MoveSkipped MoveState = "skipped" // by a person; of an outage also: its region was heard again first
 	MoveLeft    MoveState = "left"    // never part of it: what blocks it was known when it was planned
 )
 

@@ -95,6 +95,9 @@ func failover(f *Facts, o *Outcome) {
 		Verb: events.AskFailover, By: Automation, Rule: o.Rule, From: f.Record.Active, To: t.Cluster, Began: f.Wall,
 		Planned: old.Fresh, Sent: f.Sent, Phases: []events.PhaseTime{{Phase: "detect", Took: max(old.Silent, old.Health.Down)}},
 	}
+	if f.Ask == nil && f.cause() == causeRegionOut {
+		op.Ask = f.Under
+	}
 	if f.Ask != nil {
 		op.Ask, op.By, op.Accept = f.Ask.ID, f.Ask.Actor, f.Ask.AcceptLoss
 		op.Phases[0].Took = 0

@@ -37,6 +37,7 @@ type Facts struct {
 	SentAge  time.Duration                 // how long ago it said so
 	Stable   time.Duration                 // how long the active has served and been protected without a break, as this leader saw it
 	GapAge   time.Duration                 // since this leader first saw the running operation's intent
+	Under    string                        // the id of the outage of its region, which an automatic move bears; empty = there is none
 	Turn     string                        // in an outage of its region: whom it waits for; empty = it is its turn
 	Joining  []Cluster                     // configured, but no member of the record yet
 	Restore  gate.Permission               // for automation to restore a failed cluster

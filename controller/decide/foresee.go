@@ -48,7 +48,7 @@ func (f *Facts) MayLose(to events.Ref) (bytes int64, behindBy time.Duration) {
 
 // Spare reports whether a healthy passive is there once the group has moved to a cluster: another one, or after a swap the old active, which follows.
 func (f *Facts) Spare(to events.Ref) bool {
-	if f.Ask.Verb != events.AskFailover {
+	if f.Ask != nil && f.Ask.Verb != events.AskFailover {
 		return true
 	}
 	for i := range f.Members {

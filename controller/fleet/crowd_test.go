@@ -89,7 +89,7 @@ func (c *crowd) birth(i int) {
 		if k == 1 {
 			m.Home, m.Role = events.HomeRecovery, events.RolePassive
 			s.report.Role, s.report.Passive, s.report.Serving, s.report.Primary = events.RolePassive, 1, 0, false
-			s.health.Server, s.health.Streaming, s.health.LagKnown, s.health.Heard = events.ServerRecovery, true, true, time.Millisecond
+			s.health.Server, s.health.Streaming, s.health.LagKnown, s.health.Heard, s.health.End = events.ServerRecovery, true, true, time.Millisecond, 500
 		}
 		r.Members = append(r.Members, m)
 		c.at[ref] = s

@@ -176,6 +176,7 @@ func (f *Fleet) Apply(now Now, in Input) Effects {
 	}
 	units = append(units, f.expire(now.Boot, &eff)...)
 	units = append(units, f.decideDirty(now, &eff)...)
+	f.outages(now, &eff)
 	units = append(units, f.paceRollouts(now, &eff)...)
 	units = append(units, f.resumes(now.Boot)...)
 	f.drive(now.Boot, &eff)

@@ -296,7 +296,7 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 		}
 	}
 	if fs.Region.Verdict == events.VerdictOut {
-		fs.Turn = f.turn(g, fs)
+		fs.Under, fs.Turn = f.outageID(reg), f.turn(g, fs)
 	}
 	if g.stable != 0 {
 		fs.Stable = now.Boot.Sub(g.stable)

@@ -114,7 +114,7 @@ func (f *Fleet) freeSlot() int {
 		switch {
 		case s == nil:
 			return n
-		case s.Open():
+		case s.Open() || s.Lasts():
 		case best < 0 || less(&s.Head, &f.rollouts[best].Head):
 			best = n
 		}

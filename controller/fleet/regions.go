@@ -16,6 +16,7 @@ type region struct {
 	judged  gate.Judgement
 	since   events.Instant // since when that verdict stands
 	outAt   events.Instant // since when it is out, 0 = not
+	planned events.Instant // the outAt that a rollout was begun for, or that needed none
 	lookAt  events.Instant // when it was last asked about
 	lookers []sight        // the last look of each other region, sorted
 	agents  []*agent       // sorted

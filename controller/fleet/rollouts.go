@@ -83,6 +83,10 @@ func (f *Fleet) paceRollouts(now Now, eff *Effects) []unit {
 			units = append(units, f.keepRollout(s)...) // just made, or ended
 			continue
 		}
+		if s.Head.Auto && now.Boot < s.Looked().Add(outageEvery) && !s.Changed() {
+			f.rolloutAt = min(f.rolloutAt, s.Looked().Add(outageEvery))
+			continue
+		}
 		u, wake := f.pace(now, s, eff)
 		units = append(units, u...)
 		f.rolloutAt = min(f.rolloutAt, wake)
@@ -160,7 +164,7 @@ func (f *Fleet) rolloutFacts(now Now, s *rollout.State) *rollout.Facts {
 			}
 			return 2 * (f.d.Prepare + f.d.SwitchGap + f.d.Promote) // a drill swaps twice
 		},
-		Look: func(i int, m *events.Move) rollout.Fact { return f.moveFact(now.Boot, s, i, m) },
+		Look: func(i int, m *events.Move) rollout.Fact { return f.moveFact(now.Boot, s, i, m) }, Still: f.still,
 	}
 }
 
@@ -183,6 +187,9 @@ func (f *Fleet) moveFact(now events.Instant, s *rollout.State, i int, m *events.
 	r := g.record
 	fact := rollout.Fact{Known: true, Active: r.Active, There: r.Active == m.To && !r.Running()}
 	id := m.AskID(s.Head.ID, i)
+	if s.Head.Auto {
+		id, fact.There = s.Head.Ask, r.Active.Region != s.Head.Region && !r.Running()
+	}
 	for _, op := range r.Operations() {
 		if op.Ask == id && fact.Op == nil {
 			fact.Op = op
@@ -271,6 +278,9 @@ func (f *Fleet) steer(now Now, in AskSeen, ans *events.Answer, eff *Effects) {
 	ans.Accepted, ans.Why = ok, why
 	eff.Tell = append(eff.Tell, tell...)
 	f.rolloutAt = now.Boot // it is looked at, and stored, in this very step
+	if s.Lasts() {
+		f.touchRegion(s.Head.Region)
+	}
 }
 
 // moved has the rollouts of a group looked at: its record has changed.

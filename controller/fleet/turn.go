@@ -19,9 +19,15 @@ const (
 
 // turn says why a group of a dark region waits for others; "" if it is its turn. It never waits for a group that waits for it.
 func (f *Fleet) turn(g *group, fs *decide.Facts) string {
+	outage := f.outageOf(g.record.Active.Region)
+	if outage != nil {
+		if why := outage.Gate(g.name); why != "" {
+			return why
+		}
+	}
 	for _, name := range slices.Sorted(slices.Values(g.config.DependsOn)) {
 		d := f.groups.get(name)
-		if d == nil || d.record == nil || d.record.Gone != "" || f.waitsFor(d, g, nil) {
+		if d == nil || d.record == nil || d.record.Gone != "" || f.waitsFor(d, g, nil) || outage != nil && outage.Skips(name) {
 			continue
 		}
 		switch r := d.record; {

@@ -38,7 +38,7 @@ func (f *Fleet) rolloutViews() []RolloutView {
 		if s.Open() {
 			for i := range s.Len() {
 				if !s.Move(i).State.Over() {
-					v.waits[i] = s.Waits(i)
+					v.waits[i] = f.waits(s, i)
 				}
 			}
 		}
@@ -51,6 +51,15 @@ func (f *Fleet) rolloutViews() []RolloutView {
 	return vs
 }
 
+// waits says what a move that is not over waits for: of an outage, what its group's own row says.
+func (f *Fleet) waits(s *rollout.State, i int) rollout.Saying {
+	m := s.Move(i)
+	if g := f.groups.get(m.Group); s.Head.Auto && m.State == events.MoveWaits && g != nil {
+		return rollout.Saying{Rule: g.rule, Why: g.why}
+	}
+	return s.Waits(i)
+}
+
 // standing says where each group stands in the rollouts under way: its first move that is not over, else its last.
 func (f *Fleet) standing() map[string]string {
 	where := map[string]string{}
@@ -61,19 +70,20 @@ func (f *Fleet) standing() map[string]string {
 		for i := range s.Len() {
 			name := s.Move(i).Group
 			if of := s.Of(name); of[0] == i {
-				where[name] = stands(s, of)
+				where[name] = f.stands(s, of)
 			}
 		}
 	}
 	return where
 }
 
-func stands(s *rollout.State, moves []int) string {
+func (f *Fleet) stands(s *rollout.State, moves []int) string {
 	h := &s.Head
 	m, why := s.Move(moves[len(moves)-1]), ""
 	for _, i := range moves {
 		if !s.Move(i).State.Over() {
-			m, why = s.Move(i), fmt.Sprintf("%s (rule %s)", s.Waits(i).Why, s.Waits(i).Rule)
+			w := f.waits(s, i)
+			m, why = s.Move(i), fmt.Sprintf("%s (rule %s)", w.Why, w.Rule)
 			break
 		}
 	}

@@ -15,6 +15,7 @@ type Facts struct {
 	Limit    func(verb string) time.Duration // how long a move may run before its outcome counts as unknown; 0 = as long as it takes
 	Incident string                          // what goes on in the fleet that a planned move must not add to; empty = nothing
 	Look     func(i int, m *events.Move) Fact
+	Still    func(m *events.Move) bool // of an outage: nothing of a move's group has begun; nil = look
 }
 
 // Fact is what is known of the group of one move.
@@ -66,11 +67,17 @@ func Rows() []Row {
 	for _, r := range rollouts {
 		rs = append(rs, Row{"rollout", r.id, r.when, r.why})
 	}
+	for _, r := range outages {
+		rs = append(rs, Row{"outage", r.id, r.when, r.why})
+	}
 	for _, r := range running {
 		rs = append(rs, Row{"running", r.id, r.when, r.why})
 	}
 	for _, r := range waiting {
 		rs = append(rs, Row{"waiting", r.id, r.when, r.why})
+	}
+	for _, r := range dark {
+		rs = append(rs, Row{"dark", r.id, r.when, r.why})
 	}
 	return rs
 }

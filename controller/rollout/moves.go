@@ -20,6 +20,15 @@ type at struct {
 var running = []row[*at]{
 	{"move.done", "what it is for stands, or its operation says done", func(a *at) bool { return a.f.There || a.f.Op != nil && a.f.Op.Ended == "done" },
 		func(a *at) { a.end(events.MoveDone) }, "done"},
+	{"move.again", "an outage's, and its operation ended otherwise: its own rows say when it is tried again", func(a *at) bool {
+		return a.l.s.Head.Auto && (a.f.Op == nil || a.f.Op.Ended != "")
+	}, func(a *at) {
+		if a.why = "its operation is gone from its record"; a.f.Op != nil {
+			a.why = a.f.Op.EndWhy
+		}
+		m := a.l.s.edit(a.i)
+		m.State, m.Try, m.Why = events.MoveWaits, m.Try+1, a.why
+	}, ""},
 	{"move.failed", "its operation ended otherwise", func(a *at) bool { return a.f.Op != nil && a.f.Op.Ended != "" },
 		func(a *at) { a.why = a.f.Op.EndWhy; a.end(events.MoveFailed) }, ""},
 	{"move.gave-way", "the record knows its operation no more, and what it is for does not stand", func(a *at) bool { return a.f.Known && a.f.Op == nil },

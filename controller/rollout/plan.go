@@ -24,6 +24,7 @@ type Request struct {
 	Accept  bool
 	Blind   bool
 	Limits  *events.Limits
+	Auto    bool // an outage: everything goes that may ever go, in one wave
 	Made    time.Time
 	Slot    int
 	Skipped []Candidate // named, but there is nothing to do for them: why
@@ -53,7 +54,7 @@ type Estimates struct {
 func Make(r Request, groups []Candidate, est Estimates) *State {
 	h := events.Rollout{
 		Slot: r.Slot, Verb: r.Verb, Region: r.Region, Groups: r.Groups, Select: r.Select, By: r.By, Ask: r.Ask, Reason: r.Reason, Accept: r.Accept, Blind: r.Blind,
-		Limits: Limits(r.Verb, r.Limits), State: events.RolloutPlanned, Made: r.Made,
+		Limits: Limits(r.Verb, r.Limits), State: events.RolloutPlanned, Made: r.Made, Auto: r.Auto,
 	}
 	p := planner{h: &h, est: est}
 	moves := p.plan(groups)
@@ -97,6 +98,13 @@ func (p *planner) plan(groups []Candidate) []events.Move {
 		byName[groups[i].Name], nodes[i] = &groups[i], groups[i].Node
 	}
 	ordered, circle := Order(nodes)
+	if circle != nil && p.h.Auto { // nobody is kept in a dark region by that
+		p.h.Notes = append(p.h.Notes, "these groups depend on each other in a circle, so they move in no order but urgency: "+strings.Join(circle, " -> "))
+		for i := range nodes {
+			nodes[i].After = nil
+		}
+		ordered, circle = Order(nodes)
+	}
 	if circle != nil {
 		p.h.Defunct = fmt.Sprintf("these groups depend on each other in a circle, so there is no order to move them in: %s: take one out of depends_on, then `switchback apply`", strings.Join(circle, " -> "))
 		return nil
@@ -106,7 +114,7 @@ func (p *planner) plan(groups []Candidate) []events.Move {
 	out := map[string]bool{}
 	for _, n := range ordered {
 		c := byName[n.Name]
-		if on := slices.IndexFunc(n.After, func(d string) bool { return out[d] }); c.Blocks == "" && on >= 0 {
+		if on := slices.IndexFunc(n.After, func(d string) bool { return out[d] }); c.Blocks == "" && on >= 0 && !p.h.Auto {
 			c.Blocks = fmt.Sprintf("it depends on %s, which is left out", n.After[on])
 		}
 		if c.Blocks != "" {

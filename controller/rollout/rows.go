@@ -108,5 +108,5 @@ func (l *look) say(s string) string {
 	}
 	return strings.NewReplacer("{state}", string(h.State), "{id}", h.ID, "{runs}", fmt.Sprint(l.runs), "{errors}", fmt.Sprint(l.errors), "{moves}", fmt.Sprint(h.Moves),
 		"{allowed}", fmt.Sprint(allowed(h.Limits, h.Moves)+h.Spared), "{incident}", l.f.Incident, "{wave}", wave, "{left}", fmt.Sprint(l.left), "{pace}", fmt.Sprint(h.Pace), "{soak}", l.soak().String(),
-		"{tally}", h.Tally.String()).Replace(s)
+		"{tally}", h.Tally.String(), "{region}", h.Region).Replace(s)
 }

@@ -366,8 +366,11 @@ var update = flag.Bool("update", false, "write TABLE.md anew")
 func table() string {
 	var b strings.Builder
 	b.WriteString("# Rollouts\n\nGenerated from the tables in the code (`go test ./controller/rollout -update`). First match wins.\n")
-	titles := map[string]string{"rollout": "A rollout as a whole", "running": "A move that was begun", "waiting": "A move that has not begun"}
-	for _, name := range []string{"rollout", "running", "waiting"} {
+	titles := map[string]string{
+		"rollout": "A rollout as a whole", "outage": "An outage as a whole: the rollout that the verdict on a region begins", "running": "A move that was begun", "waiting": "A move that has not begun",
+		"dark": "A group of an outage that has not moved: its own rows decide when it does",
+	}
+	for _, name := range []string{"rollout", "outage", "running", "waiting", "dark"} {
 		fmt.Fprintf(&b, "\n## %s\n\n| # | row | when | sentence |\n|---|---|---|---|\n", titles[name])
 		n := 0
 		for _, r := range Rows() {

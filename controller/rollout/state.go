@@ -27,6 +27,7 @@ type memory struct {
 	waits   map[int]Saying         // what a move that is not over waits for
 	checked events.Instant         // when the moved groups were last found well
 	said    string                 // the row last told
+	looked  events.Instant         // when it was looked at last
 }
 
 // New holds a rollout: a plan just made, or what was stored.
@@ -115,6 +116,12 @@ func (s *State) Shown() events.Rollout {
 func (s *State) Open() bool {
 	return s.Head.State != events.RolloutPlanned && (!s.Head.State.Over() || s.Head.Tally.Runs+s.Head.Tally.Unknown > 0)
 }
+
+// Looked is when its leader looked at it last; 0 = never.
+func (s *State) Looked() events.Instant { return s.mem.looked }
+
+// Changed reports whether something of it is to be stored: a person steered it, or it was just made.
+func (s *State) Changed() bool { return s.dirty }
 
 // count tallies the moves, in all and per wave.
 func (s *State) count() {

@@ -31,11 +31,16 @@ func Step(s *State, f *Facts) Outcome {
 	if s.Head.State == events.RolloutPlanned {
 		return out
 	}
+	s.mem.looked = f.Now
 	l := &look{s: s, f: f, out: &out, hosts: map[events.AgentRef]int{}, works: map[events.AgentRef]int{}, regions: map[string]int{}}
 	over := func(i int) bool { return s.Move(i).State.Over() }
 	s.open = slices.DeleteFunc(s.open, over)
 	l.observe()
-	r := match(rollouts, l)
+	table := rollouts
+	if s.Head.Auto {
+		table = outages
+	}
+	r := match(table, l)
 	if r.do != nil {
 		r.do(l)
 	}
@@ -56,6 +61,10 @@ func (l *look) observe() {
 	h := &l.s.Head
 	for _, i := range l.s.open {
 		m := l.s.Move(i)
+		if m.State == events.MoveWaits && h.Auto {
+			l.darkMove(i, m)
+			continue
+		}
 		if m.State == events.MoveWaits {
 			if m.Wave <= h.Wave {
 				l.waits++
@@ -65,6 +74,9 @@ func (l *look) observe() {
 		a := &at{l: l, i: i, m: m, f: l.f.Look(i, m)}
 		r := l.decide(running, a)
 		if now := l.s.Move(i); now.State.Over() {
+			l.tellMove(a, r, now.State)
+		} else if now.State == events.MoveWaits {
+			l.waits++ // again
 			l.tellMove(a, r, now.State)
 		} else {
 			l.runs++
@@ -233,14 +245,18 @@ func (s *State) notice(group, rule, why string) events.Notice {
 // tellMove tells the end of a move that is not plainly its operation's own.
 func (l *look) tellMove(a *at, r *row[*at], state events.MoveState) {
 	if state != events.MoveDone {
-		l.out.Tell = append(l.out.Tell, l.s.notice(a.m.Group, r.id, fmt.Sprintf("%s of %s %s: %s", a.m.Verb, a.m.Group, state, a.why)))
+		came := string(state)
+		if state == events.MoveWaits {
+			came = "ended, it is tried again"
+		}
+		l.out.Tell = append(l.out.Tell, l.s.notice(a.m.Group, r.id, fmt.Sprintf("%s of %s %s: %s", a.m.Verb, a.m.Group, came, a.why)))
 	}
 }
 
 // tell keeps what a rollout's row says, and tells it when another row holds than before.
 func (l *look) tell(rule, why string) {
 	h := &l.s.Head
-	if rule == rollouts[0].id || rule == ruleHalted {
+	if rule == rollouts[0].id || rule == outages[0].id || rule == ruleHalted {
 		return // nothing new: its end, or why it was halted, was told
 	}
 	if l.s.mem.said == rule {
