@@ -229,6 +229,9 @@ func (t *term) why(ctx context.Context, v fleet.View, q Query) (Why, error) {
 	if g.Rollout != "" {
 		facts = append(slices.Clone(facts), events.Fact{What: "rollout", Value: g.Rollout})
 	}
+	if home := comesHome(g, time.Now()); home != "" {
+		facts = append(slices.Clone(facts), events.Fact{What: "failback", Value: home})
+	}
 	return Why{g.Rule, g.Why, facts, t.history(ctx, g.Group)}, nil
 }
 

@@ -43,6 +43,9 @@ func (t *term) schedule(ctx context.Context) {
 			return
 		}
 		ask, notice := s.due(a)
+		if ask == nil && notice == nil {
+			ask, notice = s.home(a)
+		}
 		if notice != nil {
 			t.notice(ctx, *notice)
 		}

@@ -58,6 +58,7 @@ type GroupConfig struct {
 	WhenAlone   WhenAlone   `json:"when_alone,omitempty"`  // in sync only
 	Restore     Restore     `json:"restore,omitempty"`     // empty = auto
 	Drill       *Schedule   `json:"drill,omitempty"`       // nil = only when a person asks
+	Failback    *Failback   `json:"failback,omitempty"`    // nil = only when a person asks
 	Removed     bool        `json:"removed,omitempty"`     // tombstone
 }
 
@@ -86,6 +87,23 @@ type Schedule struct {
 	For    Duration `json:"for,omitempty"`    // 0 = an hour
 	Sample int      `json:"sample,omitempty"` // of a drill: at most so many of the groups with this very schedule, the longest not drilled first; 0 = all
 }
+
+// Failback is when a group comes home without a person's ask.
+type Failback struct {
+	Mode   FailbackMode `json:"mode"`
+	On     *Schedule    `json:"schedule,omitempty"`   // mode schedule: when
+	Stable Duration     `json:"stable_for,omitempty"` // mode auto: how long the home's region and the group must have been well; 0 = flapping of the profile
+}
+
+// FailbackMode says by what.
+type FailbackMode string
+
+// The modes of a failback.
+const (
+	FailbackManual   FailbackMode = "manual" // a person asks
+	FailbackSchedule FailbackMode = "schedule"
+	FailbackAuto     FailbackMode = "auto" // once it was well for long enough
+)
 
 // Restore says what becomes of a failed cluster whose agent reports in.
 type Restore string

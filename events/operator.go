@@ -34,6 +34,9 @@ type Ask struct {
 	Plan    string   `json:"plan,omitempty"`    // run this stored plan: its id or hash
 	Rollout string   `json:"rollout,omitempty"` // steer this one: its id
 	Limits  *Limits  `json:"limits,omitempty"`  // where they differ from the defaults
+
+	Until time.Time `json:"until,omitzero"`  // of a rollout: no move of it begins after that; zero = no end
+	Calls string    `json:"calls,omitempty"` // by a schedule: the occurrence it answers
 }
 
 // EventType names the payload in the catalogue.

@@ -111,6 +111,9 @@ var moves = [...]row{
 
 	{"refuse.at-home", "active", "failback of a group that is at home", func(f *Facts) bool { return asks(events.AskFailback)(f) && f.Record.Active == f.primary() }, refuse,
 		"{group} is at home already: {active} is active"},
+	{"refuse.scheduled", "active", "failback by the schedule, and automation may not act", func(f *Facts) bool {
+		return asks(events.AskFailback)(f) && f.Ask.Actor == events.ActorSchedule && !f.Restore.OK
+	}, func(f *Facts, o *Outcome) { refuse(f, o); o.Why = f.Restore.Why }, ""},
 	{"refuse.failback", "active", "failback, the home is failed and can't be restored", func(f *Facts) bool { return asks(events.AskFailback)(f) && f.homeFailed() && f.homeHeld() != "" },
 		func(f *Facts, o *Outcome) { refuse(f, o); o.Why = f.homeHeld() }, ""},
 	{"failback.restore-dry-run", "active", "failback, the home is failed, dry run", func(f *Facts) bool { return asks(events.AskFailback)(f) && f.homeFailed() && f.Ask.DryRun },

@@ -240,6 +240,12 @@ func (c *crowd) keep(w Write) {
 	if !ok {
 		return
 	}
+	if op := r.Op; op != nil && strings.HasPrefix(op.Ask, "outage/") && r.Phase == events.PhaseFencing {
+		if id := op.Ask + " " + r.Group; !slices.Contains(c.begun[id], op.ID) {
+			c.begun[id] = append(c.begun[id], op.ID)
+			c.began++
+		}
+	}
 	for _, op := range r.Operations() {
 		if strings.HasPrefix(op.Ask, "rollout/") && op.Stage == events.StagePrepare && !slices.Contains(c.begun[op.Ask], op.ID) {
 			c.begun[op.Ask] = append(c.begun[op.Ask], op.ID)

@@ -43,7 +43,22 @@ func (f *Fleet) many(now Now, in AskSeen, ans *events.Answer, eff *Effects) {
 		return
 	}
 	ans.Why = fmt.Sprintf("rollout %s: %s of %s, %s", h.ID, h.Verb, h.About(), h.Tally)
-	eff.Tell = append(eff.Tell, rollout.Run(s, in.Actor, in.ID, in.Reason, time.Time{}, now.Wall))
+	eff.Tell = append(eff.Tell, rollout.Run(s, in.Actor, in.ID, in.Reason, in.Until, now.Wall))
+	f.supersede(now, s, in.Calls, eff)
+}
+
+// supersede notes which occurrence of a schedule a rollout answers, and ends those of earlier ones whose window is over: what they left is part of this one.
+func (f *Fleet) supersede(now Now, s *rollout.State, calls string, eff *Effects) {
+	if s.Head.Calls = calls; calls == "" {
+		return
+	}
+	for _, old := range f.rollouts {
+		if old == nil || old == s || old.Head.Calls == "" || old.Head.Verb != s.Head.Verb || old.Head.State != events.RolloutPaused || old.Head.Until.IsZero() || now.Wall.Before(old.Head.Until) {
+			continue
+		}
+		_, _, tell := rollout.Steer(old, events.AskAbort, "", events.ActorSchedule, "its next occurrence has come: rollout "+s.Head.ID, now.Wall)
+		eff.Tell = append(eff.Tell, tell...)
+	}
 }
 
 // ranAs finds the rollout that an ask began before.

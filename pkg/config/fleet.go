@@ -142,7 +142,7 @@ func (f *fleet) policy(o *object, g *events.GroupConfig) {
 	g.Isolation = word(o.get("isolation"), g.Isolation, events.IsolationFreeze, events.IsolationKeepRunning)
 	o.get("replication").object(func(o *object) { replication(o, g) })
 	g.Restore = word(o.get("restore"), g.Restore, events.RestoreAuto, events.RestoreManual)
-	o.get("failback").object(f.failback)
+	o.get("failback").object(func(o *object) { failback(o, g) })
 	g.Drill = o.get("drill").schedule(g.Drill)
 	if v := o.get("hooks"); v.there() {
 		v.object(func(o *object) { o.get("after_active").file("") })

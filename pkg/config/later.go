@@ -7,18 +7,6 @@ import (
 
 // What this version reads but does not do. Each is checked for its shape, then refused: it must never be ignored in silence.
 
-// failback reads {mode, schedule}. Manual is what this version does anyway.
-func (f *fleet) failback(o *object) {
-	mode := o.get("mode")
-	if w := word(mode, "manual", "manual", "schedule", "auto"); w != "manual" {
-		mode.notYet("mode " + w)
-	}
-	if v := o.get("schedule"); v.there() {
-		v.schedule(nil)
-		v.notYet("schedule")
-	}
-}
-
 // tasks reads what a workflow's group says about its task instances.
 func tasks(o *object) {
 	word(o.get("retry"), "", "safe", "all", "none")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -37,4 +38,26 @@ func (v value) schedule(def *events.Schedule) *events.Schedule {
 		}
 	})
 	return &s
+}
+
+// failback reads {mode, schedule, stable_for}: what a group says replaces what the defaults say, whole.
+func failback(o *object, g *events.GroupConfig) {
+	mode, on, stable := o.get("mode"), o.get("schedule"), o.get("stable_for")
+	f := events.Failback{Mode: cmp.Or(word(mode, "", events.FailbackManual, events.FailbackSchedule, events.FailbackAuto), events.FailbackManual)}
+	f.On = on.schedule(nil)
+	f.Stable = events.Duration(stable.duration(0, time.Minute, 7*24*time.Hour))
+	switch {
+	case f.Mode == events.FailbackSchedule && !on.there():
+		mode.problem("schedule has no schedule beside it: want one, as in {mode: schedule, schedule: {cron: \"0 3 * * 6\", zone: Europe/Helsinki, for: 2h}}")
+	case f.Mode != events.FailbackSchedule && on.there():
+		on.problem("is given with mode %s: want mode schedule, or no schedule", f.Mode)
+	case f.On != nil && f.On.Sample != 0:
+		on.problem("has a sample: want none, a failback is of every group that is away")
+	}
+	if f.Mode != events.FailbackAuto && stable.there() {
+		stable.problem("is given with mode %s: want mode auto, or no stable_for", f.Mode)
+	}
+	if g.Failback = &f; f.Mode == events.FailbackManual {
+		g.Failback = nil
+	}
 }
