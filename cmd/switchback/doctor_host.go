@@ -44,7 +44,7 @@ func (d *diagnosis) kernelLease(h kernel.Host) {
 	}
 	switch {
 	case h.Whole():
-		d.found("ok", "kernel lease", "can run here: set fence: {kernel: auto} in agent.yaml to use it")
+		d.found("ok", "kernel lease", "can run here, and does unless agent.yaml says fence: {kernel: off}")
 	case h.Can():
 		d.found("warn", "kernel lease", "can run here, with the limit named above; fence: {kernel: require} takes no lease on this host")
 	default:

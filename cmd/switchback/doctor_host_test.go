@@ -17,7 +17,7 @@ func TestDoctorHost(t *testing.T) {
 		word string
 		text string
 	}{
-		{"all is there", kernel.Host{ok}, "ok", "can run here: set fence"},
+		{"all is there", kernel.Host{ok}, "ok", "can run here, and does"},
 		{"no privilege", kernel.Host{ok, {What: "privilege", Text: "want root"}}, "warn", "can't run here: a host that is paused whole may answer for an instant when it goes on (privilege: want root)"},
 		{"kvm-clock", kernel.Host{ok, {What: "clock", Weak: true, Text: "kvm-clock"}}, "warn", "with the limit named above"},
 		{"worst first", kernel.Host{{What: "clock", Weak: true, Text: "kvm-clock"}, {What: "program", Text: "no BPF"}}, "warn", "(program: no BPF)"},

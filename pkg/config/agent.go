@@ -135,7 +135,7 @@ func (a *Agent) read(o *object) {
 		}
 	})
 	a.Fence.ExternalTimeout = cmp.Or(a.Fence.ExternalTimeout, defaultExternalTimeout)
-	a.Fence.Freeze, a.Fence.Kernel = cmp.Or(a.Fence.Freeze, "auto"), cmp.Or(a.Fence.Kernel, KernelOff)
+	a.Fence.Freeze, a.Fence.Kernel = cmp.Or(a.Fence.Freeze, "auto"), cmp.Or(a.Fence.Kernel, KernelAuto)
 	state := o.get("state")
 	if a.State = state.file(DefaultState); len(a.GuardSocket()) > 107 {
 		state.problem("%q: the guard's socket in it would have %d characters: want at most 107", a.State, len(a.GuardSocket()))

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"text/template"
 
 	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/config"
 )
 
 // The ports of every region's address; PostgreSQL's begin at 5432.
@@ -85,7 +87,7 @@ func (site) Verbs() []string {
 func (s *Stage) writeRegion(region string, a *authority) error {
 	d := site{
 		Region: region, Address: s.net.address(region), Dir: s.dir(region), Witness: region == North, Regions: Regions, Addresses: map[string]string{},
-		Bin: s.bin, User: s.owner.name, Kernel: s.options.Kernel,
+		Bin: s.bin, User: s.owner.name, Kernel: cmp.Or(s.options.Kernel, config.KernelOff),
 	}
 	for _, r := range Regions {
 		d.Addresses[r] = s.net.address(r)

@@ -22,7 +22,7 @@ type Options struct {
 	Groups []Group       // at least one
 	Shared bool          // make no namespaces even where that is possible
 	Bare   bool          // servers and network only: none of our processes
-	Kernel string        // fence.kernel of every agent: auto, off or require; empty = the default
+	Kernel string        // fence.kernel of every agent: auto, off or require; empty = off
 	Keep   string        // directory to copy the logs to when it is closed; empty = they go with the stage
 	Every  time.Duration // how often each writer writes; 0 = Every
 	Local  bool          // a writer beside each server over TCP, too
