@@ -148,10 +148,14 @@ func (f *Fleet) recorded(now Now, g *group, r *events.Record) {
 			f.moved = append(f.moved, now.Boot)
 		}
 	}
-	if old == nil || old.Active != r.Active {
+	moved := old == nil || old.Active != r.Active
+	if moved {
 		g.words = nil
 	}
 	for i := range r.Members {
+		if moved { // what it had of the last active says nothing of how far it is behind this one
+			f.clusterOf(r.Members[i].Cluster).goodAt = 0
+		}
 		if a := r.Members[i].Agent; a != (events.AgentRef{}) {
 			f.hold(f.agentOf(a), r.Members[i].Cluster)
 		}
