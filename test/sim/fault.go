@@ -114,7 +114,7 @@ func (w *World) Heal() {
 	w.net.noise = Noise{}
 	w.moved()
 	for _, h := range w.hosts {
-		h.trap = 0
+		h.trap, h.promised = 0, 0
 		if h.off {
 			h.boot()
 		}

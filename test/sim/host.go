@@ -28,6 +28,8 @@ type host struct {
 	agentStill pause
 	nonce      string
 	trap       time.Duration // the next fsync of the ledger is the last thing the agent does for so long; 0 = no trap
+	promised   time.Duration // it dies for so long when its next promise has left; 0 = it does not
+	external   time.Duration // it has an external fence, which switches hosts off for so long; 0 = none
 	wake       alarm
 	full       uint64
 	sick       map[events.Ref]at // since when an active with a right does not serve
@@ -331,6 +333,11 @@ func (h *host) askGrant(life int, q lease.Ask) {
 			h.w.net.send(planePeer, peer.ref.Region, h.ref.Region, func() {
 				h.alive(life, func() { h.step(func(now events.Instant) lease.Effects { return h.agent.Granted(now, q, g) }) })
 			})
+			if down := peer.promised; g.Yes && down > 0 {
+				peer.promised = 0
+				peer.killAgent()
+				peer.w.in(down, peer.startAgent)
+			}
 		})
 	})
 }

@@ -278,6 +278,13 @@ func (h *host) drive(s *server, a lease.Action) bool {
 		}
 	case lease.Mark:
 		s.mark = a.Group
+	case lease.FenceOther:
+		if h.external == 0 || a.Victim == nil {
+			return false
+		}
+		v := h.w.server(a.Victim.Cluster).host
+		v.power()
+		h.w.in(h.external, v.boot)
 	}
 	return true
 }
@@ -330,7 +337,7 @@ func (h *host) restore(s *server, a lease.Action, end func(events.Result)) {
 func (h *host) probe(life int) {
 	w := h.w
 	h.full++
-	health := events.Health{Agent: h.ref, Nonce: h.nonce, Full: h.full, Peer: h.ref.String()} // every message is a whole one
+	health := events.Health{Agent: h.ref, Nonce: h.nonce, Full: h.full, Peer: h.ref.String(), External: h.external > 0} // every message is a whole one
 	// The guard unheard for long: the agent restarts it, and until it is back freezes by itself (D1).
 	if h.guard == nil && w.now-h.guardHeard > 3*w.d.Beat {
 		for _, l := range h.agent.Lefts(h.clock()) {

@@ -16,11 +16,15 @@ import (
 type hub struct {
 	w       *World
 	store   *bus.Store
-	down    map[string]int   // hub servers by region: how many faults hold each down
-	slow    map[laneSeen]int // lanes that a fault makes slow
-	deaf    map[laneSeen]int // lanes whose republished messages a fault keeps from the controllers of a region
-	lost    map[heardBy]int  // agents that are not heard, or hear nothing
-	late    map[heardBy]int  // agents that hear late
+	down    map[string]int             // hub servers by region: how many faults hold each down
+	slow    map[laneSeen]int           // lanes that a fault makes slow
+	deaf    map[laneSeen]int           // lanes whose republished messages a fault keeps from the controllers of a region
+	lost    map[heardBy]int            // agents that are not heard, or hear nothing
+	late    map[heardBy]int            // agents that hear late
+	cut     map[laneSeen]int           // lanes that a region does not reach, whatever the links
+	there   map[laneSeen]time.Duration // how much later its requests arrive there, and answers come back
+	back    map[laneSeen]time.Duration
+	lateBy  map[heardBy]time.Duration // how late exactly; 0 = as chance has it
 	dice    *rand.Rand
 	gap     at     // the state stream elects until then
 	leader  string // region that leads the state stream
@@ -37,7 +41,9 @@ type laneAt struct {
 }
 
 func newHub(w *World) *hub {
-	h := &hub{w: w, store: bus.NewStore(), down: map[string]int{}, slow: map[laneSeen]int{}, deaf: map[laneSeen]int{}, lost: map[heardBy]int{}, late: map[heardBy]int{}, dice: w.luck("hub"), leader: w.shape.Regions[len(w.shape.Regions)-1], reports: map[events.Ref]events.Report{}, bodies: map[laneAt]events.LaneBody{}}
+	h := &hub{w: w, store: bus.NewStore(), down: map[string]int{}, slow: map[laneSeen]int{}, deaf: map[laneSeen]int{}, lost: map[heardBy]int{}, late: map[heardBy]int{},
+		cut: map[laneSeen]int{}, there: map[laneSeen]time.Duration{}, back: map[laneSeen]time.Duration{}, lateBy: map[heardBy]time.Duration{},
+		dice: w.luck("hub"), leader: w.shape.Regions[len(w.shape.Regions)-1], reports: map[events.Ref]events.Report{}, bodies: map[laneAt]events.LaneBody{}}
 	for _, s := range events.Streams() {
 		h.must(h.store.Create(s))
 	}
@@ -86,6 +92,8 @@ func (h *hub) tell(from string, a *host, f func()) {
 	hears := heardBy{a.ref, false}
 	switch {
 	case h.lost[hears] > 0:
+	case h.lateBy[hears] > 0:
+		h.w.in(h.lateBy[hears], func() { h.plain(from, a.ref.Region, f) })
 	case h.late[hears] > 0:
 		h.w.in(within(h.dice, 0, 5*time.Second), func() { h.plain(from, a.ref.Region, f) })
 	default:
@@ -236,16 +244,22 @@ func (h *hub) snapshot(term events.Seq, region string) fleet.Snapshot {
 }
 
 // loseDisk is the loss of one acceptor's disk: its stream is there again, empty, with sequences that begin anew. It is noticed and rebuilt as a new
-// generation (K1, C9); until the record says so, everybody still talks to the empty one.
-func (h *hub) loseDisk(n int) {
+// generation (K1, C9); until the record says so, everybody still talks to the empty one. noticed is after how long exactly, 0 = as chance has it.
+func (h *hub) loseDisk(n int, noticed time.Duration) {
 	h.w.trace("acceptor %d loses its disk", n)
 	h.must(h.store.Wipe(events.LaneStream(n, h.lanes.Lanes[n].Generation)))
-	h.rebuild(n, h.lanes.Lanes[n].Generation)
+	if noticed == 0 {
+		noticed = h.again()
+	}
+	h.rebuild(n, h.lanes.Lanes[n].Generation, noticed)
 }
 
+// again is when a rebuild that was not recorded is tried again.
+func (h *hub) again() time.Duration { return within(h.dice, 200*time.Millisecond, 3*time.Second) }
+
 // rebuild makes the new stream and has the leader record it, until it is recorded.
-func (h *hub) rebuild(n int, old uint64) {
-	h.w.in(within(h.dice, 200*time.Millisecond, 3*time.Second), func() {
+func (h *hub) rebuild(n int, old uint64, after time.Duration) {
+	h.w.in(after, func() {
 		if h.recordedLanes().Lanes[n].Generation > old {
 			h.lanes.Lanes[n] = h.recordedLanes().Lanes[n]
 			return
@@ -257,6 +271,6 @@ func (h *hub) rebuild(n int, old uint64) {
 				c.alive(c.life, func() { c.input(fleet.LaneRebuilt{Lane: n, Place: place}) })
 			}
 		}
-		h.rebuild(n, old)
+		h.rebuild(n, old, h.again())
 	})
 }

@@ -153,6 +153,13 @@ func maybe(p float64, a arg) arg {
 	return a
 }
 
+// byHand is an argument that is never drawn, for schedules that somebody writes.
+func byHand(a arg) arg {
+	a.optional = true
+	a.draw = func(*drawer) (string, bool) { return "", false }
+	return a
+}
+
 // flag is an argument without a value.
 func flag(name string, p float64) arg {
 	return maybe(p, arg{name: name, draw: func(*drawer) (string, bool) { return "", true }, check: func(_ *Shape, v string) error {

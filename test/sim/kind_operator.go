@@ -8,7 +8,7 @@ import (
 )
 
 var operatorKinds = []kind{
-	{"failover", "operator", 6, []arg{ofGroup, flag("accept-loss", 0.4), flag("unfenced", 0.05), flag("dry-run", 0.03), flag("while-blind", 0.1)}, asks},
+	{"failover", "operator", 6, []arg{ofGroup, flag("accept-loss", 0.4), flag("unfenced", 0.05), flag("dry-run", 0.03), flag("while-blind", 0.1), toCluster}, asks},
 	{"region-failover", "operator", 2, []arg{inRegion, flag("accept-loss", 0.3)}, func(w *World, a Args) func() {
 		w.Ask(events.Ask{Verb: events.AskFailover, Region: w.regionOf(a, "region"), Reason: "sim", AcceptLoss: a.has("accept-loss")})
 		return nil
@@ -59,11 +59,16 @@ var operatorKinds = []kind{
 	}},
 }
 
+var toCluster = byHand(arg{name: "to", check: oneOf("to", clusterNames).check})
+
 // asks is an operator's ask of the entry's own name about its group or cluster.
 func asks(w *World, a Args) func() {
 	ask := events.Ask{
 		Verb: a[verb], Group: a["group"], Reason: "sim",
 		AcceptLoss: a.has("accept-loss"), Unfenced: a.has("unfenced"), DryRun: a.has("dry-run"), WhileBlind: a.has("while-blind"), Copy: a.has("copy"),
+	}
+	if a.has("to") {
+		ask.To = a["to"]
 	}
 	if a.has("cluster") {
 		ask.Cluster = w.clusterOf(a).ref.String()

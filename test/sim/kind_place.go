@@ -117,12 +117,21 @@ var busKinds = []kind{
 			}
 		}
 	}},
-	{"acceptor-wiped", "bus", 2, []arg{ofLane}, func(w *World, a Args) func() {
-		w.hub.loseDisk(a.lane())
+	{"acceptor-wiped", "bus", 2, []arg{ofLane, byHand(span("noticed", 0, 0))}, func(w *World, a Args) func() {
+		w.hub.loseDisk(a.lane(), a.span("noticed"))
 		return nil
 	}},
 	{"lane-slow", "bus", 2, []arg{inRegion, maybe(0.5, ofLane), lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
 		return count(w.hub.slow, a.seenFrom(w.regionOf(a, "region")))
+	}},
+	// A lane is slow by just so much, on the way there or back: an answer may be late for what was stored in time.
+	{"lane-late", "bus", 0, []arg{inRegion, byHand(ofLane), byHand(span("there", 0, 0)), byHand(span("back", 0, 0)), lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
+		at := a.seenFrom(w.regionOf(a, "region"))
+		return both(add(w.hub.there, at, a.span("there")), add(w.hub.back, at, a.span("back")))
+	}},
+	// Nothing gets from a region to an acceptor.
+	{"lane-cut", "bus", 0, []arg{inRegion, byHand(ofLane), lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
+		return count(w.hub.cut, a.seenFrom(w.regionOf(a, "region")))
 	}},
 	// What leader and agent see of a lane differs for longer than L: the agent beats, and is acknowledged, and the leader hears nothing.
 	{"lane-unheard", "bus", 2, []arg{aController, maybe(0.5, ofLane), lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
@@ -132,8 +141,9 @@ var busKinds = []kind{
 	{"commands-lost", "bus", 2, []arg{onAgent, lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
 		return count(w.hub.lost, []heardBy{{w.agentOf(a).ref, false}})
 	}},
-	{"commands-late", "bus", 2, []arg{onAgent, lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
-		return count(w.hub.late, []heardBy{{w.agentOf(a).ref, false}})
+	{"commands-late", "bus", 2, []arg{onAgent, byHand(span("by", 0, 0)), lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
+		hears := []heardBy{{w.agentOf(a).ref, false}}
+		return both(count(w.hub.late, hears), add(w.hub.lateBy, hears, a.span("by")))
 	}},
 	// What it says is lost, though it beats.
 	{"reports-lost", "bus", 2, []arg{onAgent, lasts(time.Second, 12*time.Second)}, func(w *World, a Args) func() {
@@ -148,16 +158,21 @@ type heardBy struct {
 }
 
 // count adds one to each place until it is over.
-func count[K comparable](m map[K]int, places []K) func() {
+func count[K comparable](m map[K]int, places []K) func() { return add(m, places, 1) }
+
+// add adds so much to each place until it is over.
+func add[K comparable, V int | time.Duration](m map[K]V, places []K, v V) func() {
 	for _, k := range places {
-		m[k]++
+		m[k] += v
 	}
 	return func() {
 		for _, k := range places {
-			m[k]--
+			m[k] -= v
 		}
 	}
 }
+
+func both(a, b func()) func() { return func() { a(); b() } }
 
 // seenFrom are the lanes an entry is about, one or all, as a region sees them.
 func (a Args) seenFrom(region string) []laneSeen {

@@ -40,6 +40,17 @@ var processKinds = []kind{
 		w.agentOf(a).trap = a.span("for")
 		return nil
 	}},
+	// The agent dies right after the next promise it gives has left.
+	{"promise-crash", "process", 0, []arg{onAgent, lasts(time.Millisecond, 2*time.Second)}, func(w *World, a Args) func() {
+		w.agentOf(a).promised = a.span("for")
+		return nil
+	}},
+	// An agent has a way to switch the hosts of others off, and each of them is on again after a while: an external fence.
+	{"external-fence", "process", 0, []arg{onAgent, span("back", time.Second, 5*time.Second), lasts(5*time.Second, 20*time.Second)}, func(w *World, a Args) func() {
+		h := w.agentOf(a)
+		h.external = a.span("back")
+		return func() { h.external = 0 }
+	}},
 	{"clock-jumps", "process", 2, []arg{onAgent}, func(w *World, a Args) func() {
 		w.agentOf(a).jump()
 		return nil

@@ -223,10 +223,11 @@ func (h *hub) request(region string, do func(), got func()) {
 func (h *hub) lane(region string, n int, do func(), got func()) {
 	server := h.lanes.Lanes[n].Region
 	r := h.w.net.between(region, laneNames[n])
-	if !h.reach(region, server) || h.w.net.lost(r) {
+	seen := laneSeen{region, n}
+	if !h.reach(region, server) || h.cut[seen] > 0 || h.w.net.lost(r) {
 		return
 	}
-	h.w.in(h.laneDelay(region, n, r), func() {
+	h.w.in(h.there[seen]+h.laneDelay(region, n, r), func() {
 		if h.down[server] > 0 || !h.w.net.up(planeBus, region, server) {
 			return
 		}
@@ -234,7 +235,7 @@ func (h *hub) lane(region string, n int, do func(), got func()) {
 		if h.w.net.lost(r) {
 			return
 		}
-		h.w.in(h.laneDelay(region, n, r), func() {
+		h.w.in(h.back[seen]+h.laneDelay(region, n, r), func() {
 			if h.reach(region, server) {
 				got()
 			}

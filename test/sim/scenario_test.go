@@ -115,7 +115,7 @@ func left(arg map[string]string) error {
 
 func (s *scene) world(_ []string, arg map[string]string) (string, error) {
 	drawn := arg["seed"] != ""
-	set, err := setting(arg)
+	set, err := ParseSetting(arg)
 	if err != nil {
 		return "", err
 	}
