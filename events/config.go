@@ -125,4 +125,6 @@ type LossBudget struct {
 func (GroupConfig) EventType() string { return "switchback.config.group" }
 
 // Clusters lists the group's clusters, primary first.
-func (g *GroupConfig) Clusters() []Ref { return append([]Ref{g.Primary}, g.Recovery...) }
+func (g *GroupConfig) Clusters() []Ref {
+	return append(append(make([]Ref, 0, 1+len(g.Recovery)), g.Primary), g.Recovery...)
+}

@@ -50,7 +50,7 @@ func SubjectDid(a AgentRef) string { return Prefix + "did." + a.Region + "." + a
 
 // SubjectLane is an agent's subject at one acceptor.
 func SubjectLane(lane int, generation uint64, a AgentRef) string {
-	return fmt.Sprintf("%sbeat.%d.%d.%s.%s", Prefix, lane, generation, a.Region, a.Agent)
+	return Prefix + "beat." + strconv.Itoa(lane) + "." + strconv.FormatUint(generation, 10) + "." + a.Region + "." + a.Agent
 }
 
 // LaneBirth stands in an agent's place on the one message that every acceptor gets when it is made: where it is missing the acceptor lost its disk, and is
@@ -78,7 +78,7 @@ func ParseLaneSubject(s string) (lane int, generation uint64, a AgentRef, err er
 
 // LaneStream names the stream of one acceptor.
 func LaneStream(lane int, generation uint64) string {
-	return fmt.Sprintf("SWITCHBACK_LEASE_%d_%d", lane, generation)
+	return "SWITCHBACK_LEASE_" + strconv.Itoa(lane) + "_" + strconv.FormatUint(generation, 10)
 }
 
 // SubjectHealth is where an agent's health goes: part is "full" or "delta".

@@ -128,7 +128,7 @@ func seedRange(seeds string, first uint64, lasts time.Duration) (from, to uint64
 
 // simulate runs the seeds from one to another on every processor, or one by one where they are logged. It begins none after ctx ended.
 func simulate(ctx context.Context, from, to uint64, log io.Writer) (*simulated, error) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // worlds are small and short-lived
+	defer debug.SetGCPercent(debug.SetGCPercent(1600)) // worlds are small and short-lived
 	s := &simulated{Rows: map[string]int{}, Broken: []broken{}, Missed: []string{}}
 	workers := runtime.GOMAXPROCS(0)
 	if log != nil {

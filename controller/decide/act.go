@@ -128,7 +128,7 @@ func (f *Facts) intent(o *Outcome, op *events.Operation) {
 	o.Sets = []events.Set{f.set(r, r.Target), f.set(r, r.Active)}
 	o.answer(f, true, op.ID)
 	n := o.notice(f, events.NoticeDecision)
-	n.Facts = append(n.Facts, f.Region.Facts...)
+	n.Facts = append(n.Facts, f.Region.Facts()...)
 }
 
 // prove stores the fence proof (C3, C5). In the same batch the target is told to let its position stand still: it hears of it only once the proof
@@ -302,8 +302,26 @@ func candidates(r *events.Record) []events.Candidate {
 	cs := []events.Candidate{}
 	for i := range r.Members {
 		if m := &r.Members[i]; m.Candidate() {
-			cs = append(cs, events.Candidate{Cluster: m.Cluster, Agent: m.Agent, Peer: m.Peer, Cert: m.Cert})
+			cs = append(cs, candidate(m))
 		}
 	}
 	return cs
+}
+
+func candidate(m *events.Member) events.Candidate {
+	return events.Candidate{Cluster: m.Cluster, Agent: m.Agent, Peer: m.Peer, Cert: m.Cert}
+}
+
+// lists reports whether a list is that of the candidates of a record.
+func lists(list []events.Candidate, r *events.Record) bool {
+	n := 0
+	for i := range r.Members {
+		if m := &r.Members[i]; m.Candidate() {
+			if n == len(list) || list[n] != candidate(m) {
+				return false
+			}
+			n++
+		}
+	}
+	return n == len(list)
 }

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/switchback-dr/switchback/events"
 )
@@ -224,11 +225,8 @@ func join(f *Facts, o *Outcome) {
 func (f *Facts) leaves() []events.Ref {
 	var cs []events.Ref
 	for i := range f.Record.Members {
-		c, in := f.Record.Members[i].Cluster, false
-		for _, want := range f.Config.Clusters() {
-			in = in || want == c
-		}
-		if !in && c != f.Record.Active {
+		c := f.Record.Members[i].Cluster
+		if c != f.Config.Primary && !slices.Contains(f.Config.Recovery, c) && c != f.Record.Active {
 			cs = append(cs, c)
 		}
 	}

@@ -2,7 +2,6 @@ package decide
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/switchback-dr/switchback/events"
@@ -68,7 +67,12 @@ func Halts(rule string) bool { return strings.HasPrefix(rule, "halt.") }
 
 // Contradicts reports whether a row is a halt in which ledgers contradict the record.
 func Contradicts(rule string) bool {
-	return slices.ContainsFunc(halts[:], func(h halt) bool { return h.id == rule && h.ledgers })
+	for i := range halts {
+		if halts[i].id == rule {
+			return halts[i].ledgers
+		}
+	}
+	return false
 }
 
 // halting answers an ask with the halt, or waits for a person.

@@ -156,7 +156,7 @@ func (f *Facts) due() []*Cluster {
 	}
 	for i := range f.Members {
 		c := &f.Members[i]
-		if c.Cluster == f.Record.Active || f.restorable(c) != "" {
+		if c.Cluster == f.Record.Active {
 			continue
 		}
 		undone := false
@@ -167,7 +167,8 @@ func (f *Facts) due() []*Cluster {
 				continue
 			}
 		}
-		if undone || c.Role == events.RoleFailed && c.Hold == "" || f.ahead(c) || c.Role == events.RolePassive && c.Report.Primary {
+		needs := undone || c.Role == events.RoleFailed && c.Hold == "" || f.ahead(c) || c.Role == events.RolePassive && c.Report.Primary
+		if needs && f.restorable(c) == "" {
 			cs = append(cs, c)
 		}
 	}

@@ -1,11 +1,8 @@
 package decide
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
-	"github.com/switchback-dr/switchback/controller/gate"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -34,7 +31,25 @@ func (f *Facts) phase() string {
 	case f.Record.Gone != "":
 		return "gone"
 	}
-	return strings.ToLower(string(f.Record.Phase))
+	return phaseNames[f.Record.Phase]
+}
+
+var phaseNames = map[events.Phase]string{events.PhaseActive: "active", events.PhaseFencing: "fencing", events.PhaseProved: "proved"}
+
+// The tables by phase.
+var movesIn, upkeepsIn = byPhase(moves[:]), byPhase(upkeeps[:])
+
+// byPhase lists the rows of a table that apply to each phase, in order.
+func byPhase(table []row) map[string][]*row {
+	lists := map[string][]*row{}
+	for _, phase := range [...]string{"none", "gone", "active", "fencing", "proved"} {
+		for i := range table {
+			if r := &table[i]; r.applies(phase) {
+				lists[phase] = append(lists[phase], r)
+			}
+		}
+	}
+	return lists
 }
 
 // Step finds the first row of moves that matches and does what it says; if that left the record alone, every row of upkeep that matches is
@@ -44,9 +59,8 @@ func Step(f *Facts) Outcome {
 	if h, _ := f.halted(); h != nil {
 		o.Halt = h.id
 	}
-	for i := range moves {
-		r := &moves[i]
-		if !r.applies(phase) || !r.is(f) {
+	for _, r := range movesIn[phase] {
+		if !r.is(f) {
 			continue
 		}
 		o.Rule, o.sentence = r.id, r.why
@@ -142,33 +156,6 @@ func RoleNow(r *events.Record, c events.Ref) events.Role {
 		return events.RoleActive
 	}
 	return events.RolePassive
-}
-
-// say fills a sentence in.
-func (f *Facts) say(s string, o *Outcome) string {
-	if !strings.Contains(s, "{") {
-		return s
-	}
-	if f.Ask != nil && f.Ask.Reason == "" {
-		s = strings.ReplaceAll(s, ": {reason}", "")
-	}
-	pairs := []string{"{group}", f.Config.Group, "{region}", f.Region.Why, "{permit}", f.Permit.Why, "{turn}", f.Turn}
-	r := o.Record
-	if r == nil {
-		r = f.Record
-	}
-	if f.Ask != nil {
-		pairs = append(pairs, "{actor}", f.Ask.Actor, "{verb}", f.Ask.Verb, "{reason}", f.Ask.Reason, "{to}", f.Ask.To, "{cluster}", f.Ask.Cluster)
-	}
-	if r != nil {
-		pairs = append(pairs, "{active}", r.Active.String(), "{target}", r.Target.String(), "{epoch}", fmt.Sprint(r.Epoch), "{phase}", string(r.Phase))
-		if r.Op != nil {
-			pairs = append(pairs, "{op}", r.Op.ID, "{from}", r.Op.From.String(), "{by}", r.Op.By, "{proof}", ProofText(r.Op.Proof))
-		}
-		a := f.member(r.Active)
-		pairs = append(pairs, "{agent}", a.Agent.String(), "{silent}", round(a.Silent), "{down}", round(a.Health.Down), "{server}", string(a.Health.Server))
-	}
-	return gate.Fill(s, pairs...)
 }
 
 // wakes asks to be looked at again when time alone may change the row that matches.

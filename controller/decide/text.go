@@ -94,7 +94,7 @@ func (f *Facts) Unfit(c *Cluster) string {
 func (f *Facts) Evidence() []events.Fact {
 	a := f.active()
 	age := events.Duration(a.Age.Round(time.Millisecond))
-	fs := append([]events.Fact(nil), f.Region.Facts...)
+	fs := append([]events.Fact(nil), f.Region.Facts()...)
 	beat := "beats"
 	if a.Silent > 0 {
 		beat = "silent for " + round(a.Silent)

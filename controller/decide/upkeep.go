@@ -2,7 +2,6 @@ package decide
 
 import (
 	"fmt"
-	"reflect"
 
 	"github.com/switchback-dr/switchback/events"
 )
@@ -32,7 +31,7 @@ var upkeeps = [...]row{
 		}
 	}, "addresses are recorded"},
 	{"upkeep.candidates", "active", "the list of eligible clusters changed", func(f *Facts) bool {
-		return !reflect.DeepEqual(candidates(f.Record), f.Record.Current().Candidates)
+		return !lists(f.Record.Current().Candidates, f.Record)
 	}, func(f *Facts, o *Outcome) {
 		r := o.draft(f)
 		r.Lists = append(r.Lists, events.CandidateList{Version: r.Current().Version + 1, Candidates: candidates(r)})
@@ -97,8 +96,8 @@ var upkeeps = [...]row{
 // upkeep does every row that matches.
 func upkeep(f *Facts, o *Outcome) {
 	moved, phase := o.Rule, f.phase()
-	for i := range upkeeps {
-		if r := &upkeeps[i]; r.applies(phase) && r.is(f) {
+	for _, r := range upkeepsIn[phase] {
+		if r.is(f) {
 			told := len(o.Notices)
 			o.Rule, o.Upkeep = r.id, append(o.Upkeep, r.id) // what it tells bears its own id
 			r.do(f, o)

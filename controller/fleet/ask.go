@@ -212,17 +212,20 @@ func (f *Fleet) automationCopy() events.Automation {
 // expire takes an approval back once its region is well again: it was for one outage. A leader that has not heard its agents in this term knows nothing
 // of that.
 func (f *Fleet) expire(now events.Instant, eff *Effects) []unit {
-	next := f.automationCopy()
 	var expired []string
 	for _, name := range f.regions.keys {
-		if a, ok := next.Regions[name]; ok && a.Approved != "" && f.well(now, f.regions.get(name)) {
-			a.Approved = ""
-			next.Regions[name] = a
+		if f.automation.Regions[name].Approved != "" && f.well(now, f.regions.get(name)) {
 			expired = append(expired, name)
 		}
 	}
 	if len(expired) == 0 {
 		return nil
+	}
+	next := f.automationCopy()
+	for _, name := range expired {
+		a := next.Regions[name]
+		a.Approved = ""
+		next.Regions[name] = a
 	}
 	f.automation = next
 	for _, name := range expired {

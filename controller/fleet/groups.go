@@ -128,10 +128,11 @@ func (f *Fleet) adopt(r Record, now Now) {
 }
 
 func (f *Fleet) hold(a *agent, c events.Ref) {
-	i := sort.Search(len(a.holds), func(i int) bool { return a.holds[i].String() >= c.String() })
-	if i == len(a.holds) || a.holds[i] != c {
-		a.holds = slices.Insert(a.holds, i, c)
+	if slices.Contains(a.holds, c) {
+		return
 	}
+	i := sort.Search(len(a.holds), func(i int) bool { return a.holds[i].String() >= c.String() })
+	a.holds = slices.Insert(a.holds, i, c)
 }
 
 // report takes an agent's durable word on a cluster, heard now; only the owner's counts once there is a record.
@@ -209,10 +210,11 @@ func (f *Fleet) health(h events.Health, now events.Instant, heard bool) {
 }
 
 func (f *Fleet) claim(c *cluster, a events.AgentRef) {
-	i := sort.Search(len(c.claims), func(i int) bool { return c.claims[i].String() >= a.String() })
-	if i == len(c.claims) || c.claims[i] != a {
-		c.claims = slices.Insert(c.claims, i, a)
+	if slices.Contains(c.claims, a) {
+		return
 	}
+	i := sort.Search(len(c.claims), func(i int) bool { return c.claims[i].String() >= a.String() })
+	c.claims = slices.Insert(c.claims, i, a)
 }
 
 // position keeps the active's words, and per candidate the newest one it has all of: the distance is how far behind it is in time.
@@ -244,8 +246,8 @@ func (g *group) said(at events.Instant, lsn events.LSN) {
 		at = max(at, g.words[n-1].at)
 	}
 	g.words = append(g.words, word{at, lsn})
-	if len(g.words) > keepWords {
-		g.words = append(g.words[:0:0], g.words[len(g.words)-keepWords:]...)
+	if n := len(g.words) - keepWords; n > 0 {
+		g.words = append(g.words[:0], g.words[n:]...)
 	}
 }
 
@@ -273,7 +275,8 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 	members := f.members(g)
 	fs.Members = g.members[:0]
 	for _, m := range members {
-		fs.Members = append(fs.Members, f.clusterFacts(now.Boot, g, m))
+		fs.Members = append(fs.Members, decide.Cluster{Member: m})
+		f.clusterFacts(now.Boot, g, &fs.Members[len(fs.Members)-1])
 	}
 	g.members = fs.Members
 	if g.record == nil {
@@ -288,11 +291,15 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 	reg := f.regionOf(g.record.Active.Region)
 	fs.Region = reg.judged
 	fs.Lease = f.lease(f.agents.get(act.Agent), f.clusterOf(act.Cluster))
-	permit := f.permit(now, g, reg)
-	fs.Permit, fs.Restore = gate.Permit(permit), gate.PermitRestore(permit)
-	for _, r := range g.config.Clusters() {
-		if g.config.Group != "" && g.record.Member(r) == nil {
-			fs.Joining = append(fs.Joining, f.clusterFacts(now.Boot, g, f.configured(r, events.HomeRecovery)))
+	fs.Permit, fs.Restore = gate.Permits(f.permit(now, g, reg))
+	for n := -1; g.config.Group != "" && n < len(g.config.Recovery); n++ {
+		r := g.config.Primary
+		if n >= 0 {
+			r = g.config.Recovery[n]
+		}
+		if g.record.Member(r) == nil {
+			fs.Joining = append(fs.Joining, decide.Cluster{Member: f.configured(r, events.HomeRecovery)})
+			f.clusterFacts(now.Boot, g, &fs.Joining[len(fs.Joining)-1])
 		}
 	}
 	if fs.Region.Verdict == events.VerdictOut {
@@ -340,11 +347,11 @@ func (f *Fleet) configured(ref events.Ref, home events.Home) events.Member {
 	return m
 }
 
-func (f *Fleet) clusterFacts(now events.Instant, g *group, m events.Member) decide.Cluster {
-	d := decide.Cluster{Member: m}
-	c := f.clusters.get(m.Cluster)
+// clusterFacts adds what is known of a member.
+func (f *Fleet) clusterFacts(now events.Instant, g *group, d *decide.Cluster) {
+	c := f.clusters.get(d.Member.Cluster)
 	if c == nil {
-		return d
+		return
 	}
 	d.Astray = c.stray.seq != 0
 	d.Claims, d.Known, d.Health, d.Report, d.Reported = c.claims, c.known && c.healthAt != 0, c.health, c.report, c.reported
@@ -352,9 +359,9 @@ func (f *Fleet) clusterFacts(now events.Instant, g *group, m events.Member) deci
 		d.Age = now.Sub(c.healthAt)
 		d.Address = c.health.Address
 	}
-	a := f.agents.get(m.Agent)
+	a := f.agents.get(d.Member.Agent)
 	if a == nil {
-		return d
+		return
 	}
 	d.Silent = f.silent(now, a)
 	d.Fresh = f.fresh(now, a)
@@ -369,7 +376,6 @@ func (f *Fleet) clusterFacts(now events.Instant, g *group, m events.Member) deci
 	if n := len(g.words); n > 0 && c.goodAt != 0 {
 		d.Behind, d.BehindKnown = g.words[n-1].at.Sub(c.goodAt), true
 	}
-	return d
 }
 
 func (f *Fleet) permit(at Now, g *group, r *region) gate.PermitFacts {

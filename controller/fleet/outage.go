@@ -82,7 +82,7 @@ func (f *Fleet) beginOutage(now Now, r *region, eff *Effects) {
 		Verb: events.AskFailover, Region: r.name, By: decide.Automation, Ask: id, Auto: true, Made: now.Wall, Slot: slot,
 		Limits: &events.Limits{AtOnce: most, PerAgent: turnsPerAgent, PerRegion: most, Budget: 100},
 	}, cs, f.estimates())
-	s.Head.Facts = r.judged.Facts
+	s.Head.Facts = r.judged.Facts()
 	f.rollouts[slot], f.rolloutAt = s, now.Boot
 	eff.Tell = append(eff.Tell, rollout.Run(s, decide.Automation, id, r.name+" is "+string(r.judged.Verdict)+": "+r.judged.Why, time.Time{}, now.Wall))
 }

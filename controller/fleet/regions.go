@@ -201,7 +201,7 @@ func (f *Fleet) judge(now events.Instant, eff *Effects) {
 		if changed {
 			r.since = now
 			if !first || j.Verdict != events.VerdictHealthy {
-				eff.Tell = append(eff.Tell, events.Notice{Type: events.NoticeVerdict, Region: name, Rule: j.Rule, Why: string(j.Verdict) + ": " + j.Why, By: "automation", Facts: j.Facts})
+				eff.Tell = append(eff.Tell, events.Notice{Type: events.NoticeVerdict, Region: name, Rule: j.Rule, Why: string(j.Verdict) + ": " + j.Why, By: "automation", Facts: j.Facts()})
 			}
 		}
 		if j.Verdict == events.VerdictOut {

@@ -205,7 +205,7 @@ func (f *Fleet) resumes(now events.Instant) []unit {
 			}
 		}
 		r.Groups = f.settled(a)
-		if reflect.DeepEqual(r, a.resume.what) && now.Sub(a.resume.at) < f.d.Silent()+f.d.Beat {
+		if now.Sub(a.resume.at) < f.d.Silent()+f.d.Beat && reflect.DeepEqual(r, a.resume.what) {
 			continue
 		}
 		a.resume = resumed{now, r}

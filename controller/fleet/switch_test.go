@@ -127,7 +127,7 @@ func TestTroublesDegradeARegion(t *testing.T) {
 				want = events.VerdictHealthy
 			}
 			if j.Verdict != want || !strings.Contains(j.Why, c.says) {
-				t.Fatalf("%s: %s, facts %+v", j.Verdict, j.Why, j.Facts)
+				t.Fatalf("%s: %s, facts %+v", j.Verdict, j.Why, j.Facts())
 			}
 		})
 	}

@@ -100,7 +100,7 @@ func (f *Fleet) View(now Now) View {
 	for _, name := range f.regions.keys {
 		r := f.regions.get(name)
 		rv := &RegionView{
-			Region: name, Verdict: r.judged.Verdict, Rule: r.judged.Rule, Why: r.judged.Why, Facts: r.judged.Facts, Since: now.Boot.Sub(r.since),
+			Region: name, Verdict: r.judged.Verdict, Rule: r.judged.Rule, Why: r.judged.Why, Facts: r.judged.Facts(), Since: now.Boot.Sub(r.since),
 			Disarmed: f.automation.Regions[name].Disarmed,
 		}
 		for _, a := range r.agents {

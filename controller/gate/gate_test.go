@@ -43,8 +43,8 @@ func TestVerdicts(t *testing.T) {
 			if j.Verdict != c.is || j.Rule != c.rule {
 				t.Fatalf("%s by %s (%s): want %s by %s", j.Verdict, j.Rule, j.Why, c.is, c.rule)
 			}
-			if strings.ContainsAny(j.Why, "{}") || len(j.Facts) == 0 {
-				t.Fatalf("says %q with %d facts", j.Why, len(j.Facts))
+			if strings.ContainsAny(j.Why, "{}") || len(j.Facts()) == 0 {
+				t.Fatalf("says %q with %d facts", j.Why, len(j.Facts()))
 			}
 		})
 	}

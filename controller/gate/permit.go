@@ -39,32 +39,42 @@ type Permission struct {
 }
 
 type permitRow struct {
-	id   string
-	when func(f *PermitFacts) bool
-	why  string
+	id      string
+	when    func(f *PermitFacts) bool
+	why     string
+	restore bool // it stands in the way of a restore by automation too: nothing of that depends on how often or how many groups move
 }
 
 var permits = [...]permitRow{
-	{"wait.observe", func(f *PermitFacts) bool { return f.Mode == events.ModeObserve }, "{group} is only observed: arm it with `mode: auto` to let automation move it"},
-	{"wait.manual", func(f *PermitFacts) bool { return f.Mode == events.ModeManual }, "{group} is in mode manual: a person decides, with `switchback failover {group}`"},
-	{"wait.fleet-disarmed", func(f *PermitFacts) bool { return f.FleetDisarmed != "" }, "automation is disarmed for the fleet ({fleet}): `switchback arm` switches it on"},
-	{"wait.region-disarmed", func(f *PermitFacts) bool { return f.RegionDisarmed != "" }, "automation is disarmed for {region} ({regionwhy}): `switchback arm --region {region}` switches it on"},
-	{"wait.group-disarmed", func(f *PermitFacts) bool { return f.GroupDisarmed != "" }, "automation is disarmed for {group} ({groupwhy}): `switchback arm {group}` switches it on"},
-	{"wait.kind-disarmed", func(f *PermitFacts) bool { return f.KindDisarmed != "" }, "automation is disarmed for kind {kind} ({kindwhy}): `switchback arm --kind {kind}` switches it on"},
-	{"wait.maintenance", func(f *PermitFacts) bool { return f.Quiet != "" }, "{quiet}: automation leaves {group} alone until then"},
-	{"wait.blind", func(f *PermitFacts) bool { return f.Blind }, "the controller reaches fewer than half of the regions: a person may decide with --while-blind --reason"},
-	{"wait.keep-running", func(f *PermitFacts) bool { return f.Isolation == events.IsolationKeepRunning && f.Dark && !f.External }, "{group} has isolation keep-running: it is never frozen, so a dark active proves nothing; no automatic failover without an external fence (fence.external of the recovery cluster's agent)"},
-	{"wait.max-regions-out", func(f *PermitFacts) bool { return f.OutBefore >= f.MaxOut && !f.Approved && f.Dark }, "more regions are out at once than max_regions_out allows: `switchback approve --region {region}` lets it go on"},
-	{"wait.flapping", func(f *PermitFacts) bool { return f.Unsettled }, "{group} was moved by automation and has not been stable since: `switchback acknowledge {group}` ends the wait, `switchback failover {group}` still works"},
-	{"wait.groups-per-hour", func(f *PermitFacts) bool { return f.MaxPerHour > 0 && f.MovedLastHour >= f.MaxPerHour }, "max_groups_per_hour is reached: `switchback failover {group}` still works"},
-	{"wait.approval", func(f *PermitFacts) bool { return f.NeedsApproval && !f.GroupApproved && !f.Approved }, "{group} is of a priority that a person approves first: `switchback approve {group}`, or all of its region with `switchback approve --region {region}`"},
+	{"wait.observe", func(f *PermitFacts) bool { return f.Mode == events.ModeObserve }, "{group} is only observed: arm it with `mode: auto` to let automation move it", true},
+	{"wait.manual", func(f *PermitFacts) bool { return f.Mode == events.ModeManual }, "{group} is in mode manual: a person decides, with `switchback failover {group}`", false},
+	{"wait.fleet-disarmed", func(f *PermitFacts) bool { return f.FleetDisarmed != "" }, "automation is disarmed for the fleet ({fleet}): `switchback arm` switches it on", true},
+	{"wait.region-disarmed", func(f *PermitFacts) bool { return f.RegionDisarmed != "" }, "automation is disarmed for {region} ({regionwhy}): `switchback arm --region {region}` switches it on", true},
+	{"wait.group-disarmed", func(f *PermitFacts) bool { return f.GroupDisarmed != "" }, "automation is disarmed for {group} ({groupwhy}): `switchback arm {group}` switches it on", true},
+	{"wait.kind-disarmed", func(f *PermitFacts) bool { return f.KindDisarmed != "" }, "automation is disarmed for kind {kind} ({kindwhy}): `switchback arm --kind {kind}` switches it on", true},
+	{"wait.maintenance", func(f *PermitFacts) bool { return f.Quiet != "" }, "{quiet}: automation leaves {group} alone until then", true},
+	{"wait.blind", func(f *PermitFacts) bool { return f.Blind }, "the controller reaches fewer than half of the regions: a person may decide with --while-blind --reason", true},
+	{"wait.keep-running", func(f *PermitFacts) bool { return f.Isolation == events.IsolationKeepRunning && f.Dark && !f.External }, "{group} has isolation keep-running: it is never frozen, so a dark active proves nothing; no automatic failover without an external fence (fence.external of the recovery cluster's agent)", false},
+	{"wait.max-regions-out", func(f *PermitFacts) bool { return f.OutBefore >= f.MaxOut && !f.Approved && f.Dark }, "more regions are out at once than max_regions_out allows: `switchback approve --region {region}` lets it go on", false},
+	{"wait.flapping", func(f *PermitFacts) bool { return f.Unsettled }, "{group} was moved by automation and has not been stable since: `switchback acknowledge {group}` ends the wait, `switchback failover {group}` still works", false},
+	{"wait.groups-per-hour", func(f *PermitFacts) bool { return f.MaxPerHour > 0 && f.MovedLastHour >= f.MaxPerHour }, "max_groups_per_hour is reached: `switchback failover {group}` still works", false},
+	{"wait.approval", func(f *PermitFacts) bool { return f.NeedsApproval && !f.GroupApproved && !f.Approved }, "{group} is of a priority that a person approves first: `switchback approve {group}`, or all of its region with `switchback approve --region {region}`", false},
 }
-
-// restores are the rows that stand in the way of a restore by automation too: nothing of it depends on how often or how many groups move.
-var restores = map[string]bool{"wait.observe": true, "wait.fleet-disarmed": true, "wait.region-disarmed": true, "wait.group-disarmed": true, "wait.kind-disarmed": true, "wait.maintenance": true, "wait.blind": true}
 
 // Fill puts values into a sentence: pairs are a name in braces and what stands for it. A name that is not among them stays.
 func Fill(sentence string, pairs ...string) string {
+	return FillBy(sentence, func(name string) (string, bool) {
+		for i := 0; i+1 < len(pairs); i += 2 {
+			if p := pairs[i]; p[1:len(p)-1] == name {
+				return pairs[i+1], true
+			}
+		}
+		return "", false
+	})
+}
+
+// FillBy puts values into a sentence: value says what stands for a name in braces. A name it does not know stays.
+func FillBy(sentence string, value func(name string) (string, bool)) string {
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(sentence, "{")
@@ -74,38 +84,34 @@ func Fill(sentence string, pairs ...string) string {
 		}
 		sentence = rest
 		name, after, closed := strings.Cut(rest, "}")
-		value := "{"
-		for i := 0; closed && i+1 < len(pairs); i += 2 {
-			if p := pairs[i]; p[1:len(p)-1] == name {
-				value, sentence = pairs[i+1], after
-				break
-			}
+		if v, known := value(name); closed && known {
+			b.WriteString(v)
+			sentence = after
+			continue
 		}
-		b.WriteString(value)
+		b.WriteString("{")
 	}
 }
 
 // Permit finds what stands in automation's way; none means it may act.
-func Permit(f PermitFacts) Permission {
-	return permit(f, func(string) bool { return true })
-}
+func Permit(f PermitFacts) Permission { return permit(&f, false) }
 
-// PermitRestore says whether automation may restore a failed cluster of the group.
-func PermitRestore(f PermitFacts) Permission {
-	return permit(f, func(id string) bool { return restores[id] })
-}
+// Permits says what stands in the way of a move, and of a restore of a failed cluster of the group.
+func Permits(f PermitFacts) (move, restore Permission) { return permit(&f, false), permit(&f, true) }
 
-func permit(f PermitFacts, counts func(id string) bool) Permission {
+func permit(f *PermitFacts, restore bool) Permission {
 	p := Permission{OK: true, Rule: "permit", Why: "automation is armed"}
 	for i := range permits {
-		if r := &permits[i]; counts(r.id) && r.when(&f) {
-			why := Fill(r.why, "{group}", f.Group, "{region}", f.Region, "{fleet}", f.FleetDisarmed, "{regionwhy}", f.RegionDisarmed, "{groupwhy}", f.GroupDisarmed, "{kind}", string(f.Kind), "{kindwhy}", f.KindDisarmed, "{quiet}", f.Quiet)
-			if !p.OK {
-				p.Also = append(p.Also, why)
-				continue
-			}
-			p = Permission{OK: false, Rule: r.id, Why: why}
+		r := &permits[i]
+		if restore && !r.restore || !r.when(f) {
+			continue
 		}
+		why := Fill(r.why, "{group}", f.Group, "{region}", f.Region, "{fleet}", f.FleetDisarmed, "{regionwhy}", f.RegionDisarmed, "{groupwhy}", f.GroupDisarmed, "{kind}", string(f.Kind), "{kindwhy}", f.KindDisarmed, "{quiet}", f.Quiet)
+		if !p.OK {
+			p.Also = append(p.Also, why)
+			continue
+		}
+		p = Permission{OK: false, Rule: r.id, Why: why}
 	}
 	return p
 }

@@ -7,6 +7,7 @@ package gate
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,7 +53,16 @@ type Judgement struct {
 	Verdict events.Verdict
 	Rule    string
 	Why     string
-	Facts   []events.Fact
+
+	evidence *RegionFacts // never changed
+}
+
+// Facts is the evidence behind the verdict, as people are shown it.
+func (j *Judgement) Facts() []events.Fact {
+	if j.evidence == nil {
+		return nil
+	}
+	return j.evidence.facts()
 }
 
 type verdictRow struct {
@@ -90,7 +100,7 @@ func (f *RegionFacts) seen() bool {
 func Judge(f RegionFacts) Judgement {
 	for i := range verdicts {
 		if r := &verdicts[i]; r.when(&f) {
-			return Judgement{r.is, r.id, f.say(r.why), f.facts(r.is)}
+			return Judgement{r.is, r.id, f.say(r.why), &f}
 		}
 	}
 	return Judgement{Verdict: events.VerdictSuspect}
@@ -100,22 +110,54 @@ func (f *RegionFacts) say(s string) string {
 	if !strings.Contains(s, "{") {
 		return s
 	}
-	var who, sees []string
-	says := ""
-	for _, x := range f.Quiet[:min(len(f.Quiet), shown)] {
-		says += x.says()
-	}
-	for _, l := range f.Lookers {
-		who = append(who, l.Region)
-		for _, x := range l.Sees {
-			sees = append(sees, fmt.Sprintf("%s got an answer of %s", l.Region, x))
+	return FillBy(s, f.word)
+}
+
+// word is what stands for a name in a row's sentence; false = it is no name.
+func (f *RegionFacts) word(name string) (string, bool) {
+	switch name {
+	case "for":
+		return Round(f.SilentFor), true
+	case "confirm":
+		return Round(f.Confirm), true
+	case "watched":
+		return Round(f.Watched), true
+	case "horizon":
+		return Round(f.Horizon), true
+	case "silent":
+		return strconv.Itoa(f.Silent), true
+	case "agents":
+		return strconv.Itoa(f.Agents), true
+	case "lookers":
+		return strconv.Itoa(len(f.Lookers)), true
+	case "need":
+		return strconv.Itoa(min(2, max(1, f.Others))), true
+	case "who":
+		var who []string
+		for _, l := range f.Lookers {
+			who = append(who, l.Region)
 		}
+		return strings.Join(who, " and "), true
+	case "sees":
+		var sees []string
+		for _, l := range f.Lookers {
+			for _, x := range l.Sees {
+				sees = append(sees, l.Region+" got an answer of "+x)
+			}
+		}
+		return strings.Join(sees, ", "), true
+	case "troubles":
+		return first(f.Troubles), true
+	case "quiet":
+		return first(f.silences()), true
+	case "says":
+		says := ""
+		for _, x := range f.Quiet[:min(len(f.Quiet), shown)] {
+			says += x.says()
+		}
+		return says, true
 	}
-	return Fill(s,
-		"{for}", Round(f.SilentFor), "{confirm}", Round(f.Confirm), "{watched}", Round(f.Watched), "{horizon}", Round(f.Horizon),
-		"{silent}", fmt.Sprint(f.Silent), "{agents}", fmt.Sprint(f.Agents), "{lookers}", fmt.Sprint(len(f.Lookers)), "{need}", fmt.Sprint(min(2, max(1, f.Others))),
-		"{who}", strings.Join(who, " and "), "{sees}", strings.Join(sees, ", "), "{troubles}", first(f.Troubles), "{quiet}", first(f.silences()), "{says}", says,
-	)
+	return "", false
 }
 
 // silences names the silent agents, each with its age and who sees it.
@@ -152,11 +194,11 @@ func first(all []string) string {
 	return strings.Join(all, ", ")
 }
 
-func (f *RegionFacts) facts(v events.Verdict) []events.Fact {
+func (f *RegionFacts) facts() []events.Fact {
 	fs := []events.Fact{
-		{What: "agents silent", Value: fmt.Sprintf("%d of %d", f.Silent, f.Agents), Blocks: f.Silent > 0 && f.Silent < f.Agents},
-		{What: "silent for", Value: fmt.Sprintf("%s (needs %s)", Round(f.SilentFor), Round(f.Confirm)), Blocks: f.Silent > 0 && f.Silent == f.Agents && f.SilentFor < f.Confirm},
-		{What: "watched by this leader for", Value: fmt.Sprintf("%s (needs %s)", Round(f.Watched), Round(f.Horizon)), Blocks: f.Silent > 0 && f.Watched < f.Horizon},
+		{What: "agents silent", Value: strconv.Itoa(f.Silent) + " of " + strconv.Itoa(f.Agents), Blocks: f.Silent > 0 && f.Silent < f.Agents},
+		{What: "silent for", Value: Round(f.SilentFor) + " (needs " + Round(f.Confirm) + ")", Blocks: f.Silent > 0 && f.Silent == f.Agents && f.SilentFor < f.Confirm},
+		{What: "watched by this leader for", Value: Round(f.Watched) + " (needs " + Round(f.Horizon) + ")", Blocks: f.Silent > 0 && f.Watched < f.Horizon},
 	}
 	for _, s := range f.Quiet[:min(len(f.Quiet), shown)] {
 		fs = append(fs, events.Fact{What: "agent " + s.Agent, Value: "silent for " + Round(s.For) + s.seen() + s.says()})
@@ -178,9 +220,9 @@ func (f *RegionFacts) facts(v events.Verdict) []events.Fact {
 func Round(d time.Duration) string {
 	switch {
 	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
 	case d < time.Minute:
-		return fmt.Sprintf("%.1f s", d.Seconds())
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
 	default:
 		return d.Round(time.Second).String()
 	}

@@ -21,6 +21,9 @@ func check(ms []Out) (fence int, err error) {
 		return -1, fmt.Errorf("%w: a batch of %d messages, want 1 to %d", ErrInvalid, len(ms), MaxBatch)
 	}
 	fence = -1
+	if m := &ms[0]; len(ms) == 1 && m.Subject != "" && m.Fence == nil {
+		return -1, nil
+	}
 	written := make(map[string]bool, len(ms))
 	for i, m := range ms {
 		switch {

@@ -110,7 +110,7 @@ func (m *Memory) commit(ms []Out) (events.Seq, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer m.deliver()
-	if st := m.store.takes(ms[0].Subject); st != nil && !m.available(st.config) {
+	if st := m.store.takes(&ms[0]); st != nil && !m.available(st.config) {
 		return 0, fmt.Errorf("publish %s: stream %s has lost its servers: %w", ms[0].Subject, st.config.Name, ErrUnavailable)
 	}
 	return m.store.Batch(ms)

@@ -169,7 +169,7 @@ func (s *Store) Next(name string, after events.Seq) (*Message, error) {
 func (s *Store) home(ms []Out) (*stream, error) {
 	var home *stream
 	for i, m := range ms {
-		st := s.takes(m.Subject)
+		st := s.takes(&m)
 		switch {
 		case st == nil:
 			return nil, fmt.Errorf("publish %s: no stream takes it: %w", m.Subject, ErrUnavailable)
@@ -186,15 +186,26 @@ func (s *Store) home(ms []Out) (*stream, error) {
 	return home, nil
 }
 
-func (s *Store) takes(subject string) *stream {
+// takes finds the one stream that takes a message: subjects of streams never overlap, so the one it names is asked first.
+func (s *Store) takes(m *Out) *stream {
+	if st := s.streams[m.Stream]; st != nil && st.wants(m.Subject) {
+		return st
+	}
 	for _, n := range s.names {
-		for _, p := range s.streams[n].config.Subjects {
-			if Match(p, subject) {
-				return s.streams[n]
-			}
+		if st := s.streams[n]; st.wants(m.Subject) {
+			return st
 		}
 	}
 	return nil
+}
+
+func (st *stream) wants(subject string) bool {
+	for _, p := range st.config.Subjects {
+		if Match(p, subject) {
+			return true
+		}
+	}
+	return false
 }
 
 // permits checks every condition, the fence first: a paused leader must hear that it is fenced, whatever else is wrong.
@@ -202,13 +213,19 @@ func (st *stream) permits(ms []Out) error {
 	if f := ms[0].Fence; f != nil && st.lastOf(f.Subject) != f.Seq {
 		return fmt.Errorf("publish %s: %s is at %d, not %d: %w", ms[0].Subject, f.Subject, st.lastOf(f.Subject), f.Seq, ErrFenced)
 	}
-	ids := map[string]bool{}
+	var ids map[string]bool // of this batch
 	for _, m := range ms {
 		if m.Last != nil && st.lastOf(m.Subject) != *m.Last {
 			return fmt.Errorf("publish %s: it is at %d, not %d: %w", m.Subject, st.lastOf(m.Subject), *m.Last, ErrWrongSequence)
 		}
-		if _, known := st.ids[m.ID]; m.ID != "" && (known || ids[m.ID]) {
+		if m.ID == "" {
+			continue
+		}
+		if _, known := st.ids[m.ID]; known || ids[m.ID] {
 			return fmt.Errorf("publish batch: %s: id %q was published before", m.Subject, m.ID)
+		}
+		if ids == nil {
+			ids = map[string]bool{}
 		}
 		ids[m.ID] = true
 	}

@@ -61,11 +61,12 @@ type facts struct {
 	c     *cluster
 	e     *Entry // nil: not under care
 	now   events.Instant
-	right bool // the right to run is in the future
-	run   bool // A9 for a thaw: active at the ledger's epoch, right, no own promise
-	start bool // A9 for a stopped cluster: run, and G4 over
-	stop  bool // a planned clean stop was asked for, has no result and is within its limit
-	again bool // a start may be tried (again)
+	until events.Instant // the right to run
+	right bool           // it is in the future
+	run   bool           // A9 for a thaw: active at the ledger's epoch, right, no own promise
+	start bool           // A9 for a stopped cluster: run, and G4 over
+	stop  bool           // a planned clean stop was asked for, has no result and is within its limit
+	again bool           // a start may be tried (again)
 
 	override bool // a person's word on the host holds
 	todo     Verb // the verb of a step that has no answer yet
@@ -186,14 +187,15 @@ func (f *facts) killDue() bool {
 
 // act finds the first row that matches and orders its verb unless that is under way.
 func (a *Agent) act(now events.Instant, c *cluster, eff *Effects) {
-	f := a.facts(now, c)
+	f := &a.looked
+	*f = a.facts(now, c)
 	if c.busy == Restore && c.work != f.work() && !c.cancelled {
 		c.cancelled = true
 		eff.Do = append(eff.Do, Action{Cluster: c.ref, Verb: Cancel, Step: c.work, Rule: "cancel"})
 	}
 	for i := range rows {
 		r := &rows[i]
-		if !r.when(&f) {
+		if !r.when(f) {
 			continue
 		}
 		c.wait = r.id
@@ -201,10 +203,10 @@ func (a *Agent) act(now events.Instant, c *cluster, eff *Effects) {
 		if r.id == "step" {
 			verb = f.step()
 		}
-		a.order(&f, verb, r.id, eff)
+		a.order(f, verb, r.id, eff)
 		break
 	}
-	a.wakeFor(&f, eff)
+	a.wakeFor(f, eff)
 }
 
 // order emits an action once. What makes a cluster writable needs the guard to hold the deadline first (A8).
@@ -346,7 +348,8 @@ func (a *Agent) facts(now events.Instant, c *cluster) facts {
 	if f.e == nil {
 		return f
 	}
-	f.right = a.Right(now, c.ref) > now
+	f.until = a.right(now, c, f.e)
+	f.right = f.until > now
 	f.run = f.active() && f.right && now >= c.promise
 	f.start = f.run && now >= a.started.Add(a.d.Wait) // G4
 	f.again = c.busy == None && c.hold == None && now >= c.retryAt
@@ -367,7 +370,7 @@ func (a *Agent) wakeFor(f *facts, eff *Effects) {
 	if f.e == nil {
 		return
 	}
-	at(a.Right(f.now, f.c.ref))
+	at(f.until)
 	at(f.c.promise)
 	at(f.c.retryAt)
 	at(f.c.stepAt)

@@ -19,6 +19,7 @@ type Agent struct {
 	foreign string     // nonce of somebody else met on our lane: frozen until a person decides
 	dirty   bool       // the ledger changed since it was last handed out to be saved
 	asked   events.Instant
+	looked  facts // room for what rows look at
 }
 
 // cluster is what the agent holds in memory of one cluster.
@@ -235,8 +236,15 @@ func (c *cluster) guarded() bool { return c.told.Held && !c.told.Exempt }
 
 // Right is a cluster's right to run: the instant until which it may acknowledge writes (A8); 0 = none.
 func (a *Agent) Right(now events.Instant, ref events.Ref) events.Instant {
-	c, e := a.cluster(ref), a.led.Find(ref)
-	if c == nil || e == nil || e.Role != events.RoleActive || e.Unsettled || a.foreign != "" {
+	c := a.cluster(ref)
+	if c == nil {
+		return 0
+	}
+	return a.right(now, c, a.led.Find(ref))
+}
+
+func (a *Agent) right(now events.Instant, c *cluster, e *Entry) events.Instant {
+	if e == nil || e.Role != events.RoleActive || e.Unsettled || a.foreign != "" {
 		return 0
 	}
 	return max(a.laneRight(), a.grantRight(now, c, e), c.held)
@@ -253,15 +261,15 @@ func (a *Agent) Permitted(now events.Instant, ref events.Ref) events.Instant {
 	case !f.start:
 		return 0
 	case f.e.Exempt():
-		return a.Right(now, ref)
+		return f.until
 	}
-	return min(a.Right(now, ref), c.handed)
+	return min(f.until, c.handed)
 }
 
 // Lefts is the answer to the guard's question: how long each cluster may still run. Counted from the instant of the answer, it is
 // never more than what is left when the guard counts it from when it asked (D1).
 func (a *Agent) Lefts(now events.Instant) []Left {
-	var ls []Left
+	ls := make([]Left, 0, len(a.cs))
 	for _, c := range a.cs {
 		e := a.led.Find(c.ref)
 		if e == nil && c.mark == "" {
@@ -284,7 +292,7 @@ func (a *Agent) Lefts(now events.Instant) []Left {
 func (a *Agent) until(now events.Instant, c *cluster, e *Entry) events.Instant {
 	f := a.facts(now, c)
 	if !f.passive() || !f.stop || a.foreign != "" {
-		return a.Right(now, c.ref)
+		return f.until
 	}
 	if e.Step.Deadline == 0 {
 		return a.laneRight()

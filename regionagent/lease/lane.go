@@ -63,10 +63,10 @@ func (l *lane) sentAt(no uint64) (sentBeat, bool) {
 }
 
 func (l *lane) remember(s sentBeat) {
-	l.sent = append(l.sent, s)
-	if len(l.sent) > keepSent {
-		l.sent = append(l.sent[:0:0], l.sent[len(l.sent)-keepSent:]...)
+	if len(l.sent) == keepSent {
+		l.sent = append(l.sent[:0], l.sent[1:]...)
 	}
+	l.sent = append(l.sent, s)
 }
 
 // beatDue says when the lane publishes next: every h, none in flight, state known (A1).

@@ -85,17 +85,30 @@ type View struct {
 func (a *Agent) Views(now events.Instant) []View {
 	vs := make([]View, 0, len(a.cs))
 	for _, c := range a.cs {
-		v := View{Cluster: c.ref, Rule: c.wait}
-		if e := a.led.Find(c.ref); e != nil {
-			v.Group, v.Managed, v.Role, v.Epoch, v.Exempt, v.Let, v.Step = e.Group, true, e.Role, e.Seen, e.Exempt(), e.Released, e.Step
-			v.Right = a.Right(now, c.ref)
-			if e.Mode != events.ModeObserve && !e.Released && c.busy != Restore && (c.server == events.ServerRecovery || c.server == events.ServerWritable && v.Right > now) {
-				v.Tend = e.Peers
-			}
-		}
-		vs = append(vs, v)
+		vs = append(vs, a.view(now, c))
 	}
 	return vs
+}
+
+// View shows one cluster; false = it is not this agent's.
+func (a *Agent) View(now events.Instant, ref events.Ref) (View, bool) {
+	c := a.cluster(ref)
+	if c == nil {
+		return View{}, false
+	}
+	return a.view(now, c), true
+}
+
+func (a *Agent) view(now events.Instant, c *cluster) View {
+	v := View{Cluster: c.ref, Rule: c.wait}
+	if e := a.led.Find(c.ref); e != nil {
+		v.Group, v.Managed, v.Role, v.Epoch, v.Exempt, v.Let, v.Step = e.Group, true, e.Role, e.Seen, e.Exempt(), e.Released, e.Step
+		v.Right = a.right(now, c, e)
+		if e.Mode != events.ModeObserve && !e.Released && c.busy != Restore && (c.server == events.ServerRecovery || c.server == events.ServerWritable && v.Right > now) {
+			v.Tend = e.Peers
+		}
+	}
+	return v
 }
 
 // LaneRight is the right by the lanes alone; LaneStates says how each lane stands.

@@ -9,7 +9,6 @@ import (
 	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
-	"github.com/switchback-dr/switchback/regionagent/lease"
 )
 
 // checks is what the invariants remember; none of it comes from the cores under test.
@@ -112,15 +111,16 @@ func (w *World) check() {
 	for _, p := range w.pairs {
 		var writer *server
 		r := p.record
+		free := r == nil || w.waived(r)
 		for _, s := range p.servers {
 			if s.state != events.ServerWritable || !s.acknowledges() || w.now < s.exempt {
 				continue
 			}
-			if writer != nil && (r == nil || !w.waived(r)) {
+			if writer != nil && (r == nil || !free) {
 				w.fail("I1", "%s and %s of %s can both acknowledge a write", writer.ref, s.ref, p.name)
 			}
 			writer = s
-			if r == nil || w.waived(r) {
+			if free {
 				continue
 			}
 			if r.Phase == events.PhaseProved && s.ref == r.Active {
@@ -139,7 +139,12 @@ func (w *World) waived(r *events.Record) bool { return r.Op != nil && r.Op.Unfen
 
 // checkLedger checks what an agent just made durable.
 func (w *World) checkLedger(h *host) {
-	var led lease.Ledger
+	var led struct {
+		Entries []struct {
+			Cluster events.Ref
+			Seen    events.Epoch
+		}
+	}
 	if err := json.Unmarshal(h.disk, &led); err != nil {
 		panic(fmt.Sprintf("sim: ledger: %v", err))
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	_ "embed"
+	"maps"
 	"slices"
 	"strings"
 
@@ -36,6 +37,15 @@ func Tables() []Table {
 		ts[4].Rows = append(ts[4].Rows, "agent."+id)
 	}
 	return ts
+}
+
+// reached counts how often each row fired, as tables name it.
+func (w *World) reached() map[string]int {
+	rows := maps.Clone(w.rows)
+	for id, n := range w.agentRows {
+		rows["agent."+id] += n
+	}
+	return rows
 }
 
 //go:embed scenario_rows.txt

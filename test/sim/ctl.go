@@ -103,9 +103,7 @@ func (c *ctl) poll(life int) {
 	done := false
 	c.w.hub.request(c.region, func() {
 		if m, _ := c.w.hub.store.Last(events.StreamState, events.SubjectTerm); m != nil {
-			var t events.Term
-			_ = json.Unmarshal(m.Data, &t) // written by a controller; a bad one names nobody
-			epoch, holder = m.Seq, t.Holder
+			epoch, holder = m.Seq, c.w.hub.holder(m)
 		}
 		if m, _ := c.w.hub.store.Last(events.StreamState, events.SubjectLease); m != nil {
 			ls = m.Seq
@@ -290,12 +288,15 @@ func (c *ctl) apply(in fleet.Input) {
 		return
 	}
 	c.busy = true
-	life, term := c.life, c.core.Term()
 	if c.trap > 0 {
 		c.w.trace("%s paused with a batch in hand", c.name)
 		c.w.in(c.trap, c.still.hold())
 		c.trap = 0
 	}
+	c.save(c.life, c.core.Term(), eff)
+}
+
+func (c *ctl) save(life int, term events.Seq, eff fleet.Effects) {
 	c.alive(life, func() { c.commit(life, term, eff, nil) })
 }
 

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 type host struct {
 	w       *World
 	ref     events.AgentRef
+	name    string // the same, written
 	dice    *rand.Rand
 	rate    float64 // its clock's, within the margin
 	booted  at
@@ -23,8 +25,9 @@ type host struct {
 	servers []*server
 	disk    []byte // the ledger, as fsynced
 
-	agent      *lease.Agent // nil = no process
-	life       int          // counts agent processes
+	agent      *lease.Agent       // nil = no process
+	commands   map[string]decoded // the newest it read, by subject
+	life       int                // counts agent processes
 	agentStill pause
 	nonce      string
 	trap       time.Duration // the next fsync of the ledger is the last thing the agent does for so long; 0 = no trap
@@ -41,9 +44,16 @@ type host struct {
 }
 
 func (w *World) addHost(ref events.AgentRef) {
-	h := &host{w: w, ref: ref, dice: w.luck(ref.String()), sick: map[events.Ref]at{}}
+	h := &host{w: w, ref: ref, name: ref.String(), dice: w.luck(ref.String()), sick: map[events.Ref]at{}}
 	h.rate = 1 + (2*h.dice.Float64()-1)*w.net.noise.Clock
 	w.hosts = append(w.hosts, h)
+}
+
+// decoded is a command as an agent's process read it.
+type decoded struct {
+	seq  events.Seq
+	data []byte
+	set  events.Set
 }
 
 // hostOf is the host an agent runs on.
@@ -113,6 +123,7 @@ func (h *host) startAgent() {
 	h.life++
 	h.w.nonces++
 	h.nonce = fmt.Sprintf("n%d", h.w.nonces)
+	h.commands = map[string]decoded{}
 	h.wake = alarm{}
 	h.guardHeard = h.w.now
 	var led lease.Ledger
@@ -130,7 +141,7 @@ func (h *host) startAgent() {
 	if h.guard != nil {
 		held := map[events.Ref]events.Instant{}
 		for _, s := range h.servers {
-			if dl := h.guard.Deadline(s.ref.String()); dl > h.clock() {
+			if dl := h.guard.Deadline(s.name); dl > h.clock() {
 				held[s.ref] = dl
 			}
 		}
@@ -160,16 +171,19 @@ func (h *host) killAgent() {
 
 // alive runs f in the agent process life, or when its pause is over; never once it died.
 func (h *host) alive(life int, f func()) {
-	again := func() { h.w.in(h.between(0, time.Millisecond), func() { h.alive(life, f) }) }
 	switch {
 	case h.agent == nil || h.life != life || h.off:
 	case h.still.on():
-		h.still.later(again)
+		h.aliveAfter(&h.still, life, f)
 	case h.agentStill.on():
-		h.agentStill.later(again)
+		h.aliveAfter(&h.agentStill, life, f)
 	default:
 		f()
 	}
+}
+
+func (h *host) aliveAfter(p *pause, life int, f func()) {
+	p.later(func() { h.w.in(h.between(0, time.Millisecond), func() { h.alive(life, f) }) })
 }
 
 // step hands one input to the core and carries its effects out, in order.
@@ -392,8 +406,13 @@ func (h *host) command(subject string, data []byte, seq events.Seq) {
 		}
 		return
 	}
-	var s events.Set
-	if json.Unmarshal(data, &s) == nil {
-		h.step(func(now events.Instant) lease.Effects { return h.agent.Set(now, s, seq) })
+	c := h.commands[subject] // read again and again: decoding it each time would be much of a run
+	if c.seq != seq || !bytes.Equal(c.data, data) {
+		c = decoded{seq: seq, data: data}
+		if json.Unmarshal(data, &c.set) != nil {
+			return
+		}
+		h.commands[subject] = c
 	}
+	h.step(func(now events.Instant) lease.Effects { return h.agent.Set(now, c.set, seq) })
 }

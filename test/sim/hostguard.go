@@ -24,9 +24,9 @@ func (h *host) startGuard() {
 	var cs []lease.Guarded
 	for _, s := range h.servers {
 		if e := led.Find(s.ref); e != nil {
-			cs = append(cs, lease.Guarded{Cluster: s.ref.String(), Held: e.Held(), Exempt: e.Exempt()})
+			cs = append(cs, lease.Guarded{Cluster: s.name, Held: e.Held(), Exempt: e.Exempt()})
 		} else if s.mark != "" {
-			cs = append(cs, lease.Guarded{Cluster: s.ref.String(), Held: true})
+			cs = append(cs, lease.Guarded{Cluster: s.name, Held: true})
 		}
 	}
 	h.guard = lease.NewGuard(h.w.d, h.clock(), cs)
@@ -45,16 +45,19 @@ func (h *host) killGuard() {
 
 // guarding runs f in the guard process life, or when its pause is over.
 func (h *host) guarding(life int, f func()) {
-	again := func() { h.w.in(0, func() { h.guarding(life, f) }) } // the first to run after a pause
 	switch {
 	case h.guard == nil || h.gLife != life || h.off:
 	case h.still.on():
-		h.still.later(again)
+		h.guardingAfter(&h.still, life, f)
 	case h.guardStill.on():
-		h.guardStill.later(again)
+		h.guardingAfter(&h.guardStill, life, f)
 	default:
 		f()
 	}
+}
+
+func (h *host) guardingAfter(p *pause, life int, f func()) {
+	p.later(func() { h.w.in(0, func() { h.guarding(life, f) }) }) // the first to run after a pause
 }
 
 // askAgent asks the agent for what is left (D1) and takes its answer, whenever that comes.
@@ -79,7 +82,7 @@ func (h *host) askAgent(life int, again bool) {
 
 func (h *host) answered(life, alife int, asked events.Instant, nonce string, left []lease.Left) {
 	for _, s := range h.servers { // its freezes are verified all the time
-		if f := h.guard.Fence(s.ref.String()); f == lease.FenceFrozen {
+		if f := h.guard.Fence(s.name); f == lease.FenceFrozen {
 			h.fenced(s)
 		}
 	}
@@ -121,19 +124,28 @@ func (h *host) guardTick(life int) {
 // fenced tells the guard's core what a freeze found: nothing to hold where no process is left.
 func (h *host) fenced(s *server) {
 	if s.state == events.ServerDown {
-		h.guard.Killed(h.clock(), s.ref.String(), true)
+		h.guard.Killed(h.clock(), s.name, true)
 	} else {
-		h.guard.Frozen(h.clock(), s.ref.String(), s.frozen)
+		h.guard.Frozen(h.clock(), s.name, s.frozen)
 	}
 }
 
 func (h *host) serverNamed(cluster string) *server {
 	for _, s := range h.servers {
-		if s.ref.String() == cluster {
+		if s.name == cluster {
 			return s
 		}
 	}
 	panic("sim: no server " + cluster)
+}
+
+func (h *host) serverOf(cluster events.Ref) *server {
+	for _, s := range h.servers {
+		if s.ref == cluster {
+			return s
+		}
+	}
+	panic("sim: no server " + cluster.String())
 }
 
 // freeze stops every process of a server within S.
@@ -168,8 +180,8 @@ func (h *host) killServer(s *server, done func()) {
 
 // perform carries out one action of the agent's core and tells it the end.
 func (h *host) perform(life int, a lease.Action) {
-	w, s := h.w, h.serverNamed(a.Cluster.String())
-	w.rows["agent."+a.Rule]++
+	w, s := h.w, h.serverOf(a.Cluster)
+	w.agentRows[a.Rule]++
 	end := func(r events.Result) {
 		r.Step = a.Step
 		h.alive(life, func() {
@@ -189,7 +201,7 @@ func (h *host) perform(life int, a lease.Action) {
 		})
 	case lease.Kill:
 		h.killServer(s, func() {
-			h.guarding(h.gLife, func() { h.guard.Killed(h.clock(), s.ref.String(), true) })
+			h.guarding(h.gLife, func() { h.guard.Killed(h.clock(), s.name, true) })
 			done()
 		})
 	case lease.Thaw:
@@ -226,11 +238,11 @@ func (h *host) thaw(s *server, done func(), failed func(events.Outcome)) {
 		if h.off {
 			return
 		}
-		if h.guard == nil || h.guardStill.on() || h.still.on() || !h.guard.MayThaw(h.clock(), s.ref.String()) {
+		if h.guard == nil || h.guardStill.on() || h.still.on() || !h.guard.MayThaw(h.clock(), s.name) {
 			failed(events.Refused)
 			return
 		}
-		h.guard.Thawed(h.clock(), s.ref.String())
+		h.guard.Thawed(h.clock(), s.name)
 		if s.frozen {
 			h.w.trace("%s thawed", s.ref)
 		}
@@ -337,7 +349,8 @@ func (h *host) restore(s *server, a lease.Action, end func(events.Result)) {
 func (h *host) probe(life int) {
 	w := h.w
 	h.full++
-	health := events.Health{Agent: h.ref, Nonce: h.nonce, Full: h.full, Peer: h.ref.String(), External: h.external > 0} // every message is a whole one
+	health := events.Health{Agent: h.ref, Nonce: h.nonce, Full: h.full, Peer: h.name, External: h.external > 0} // every message is a whole one
+	health.Clusters = make([]events.ClusterHealth, 0, len(h.servers))
 	// The guard unheard for long: the agent restarts it, and until it is back freezes by itself (D1).
 	if h.guard == nil && w.now-h.guardHeard > 3*w.d.Beat {
 		for _, l := range h.agent.Lefts(h.clock()) {
@@ -364,7 +377,7 @@ func (h *host) probe(life int) {
 
 func (h *host) health(s *server) events.ClusterHealth {
 	ch := events.ClusterHealth{
-		Cluster: s.ref, Kind: events.KindPostgres, Server: s.probed(), Mark: s.mark, SystemID: s.cfg.Group, Timeline: s.timeline, LSN: s.lsn, Address: s.ref.String(),
+		Cluster: s.ref, Kind: events.KindPostgres, Server: s.probed(), Mark: s.mark, SystemID: s.cfg.Group, Timeline: s.timeline, LSN: s.lsn, Address: s.name,
 	}
 	if s.state == events.ServerRecovery {
 		ch.Upstream, ch.Replayed = s.upstream.String(), s.lsn
@@ -376,11 +389,8 @@ func (h *host) health(s *server) events.ClusterHealth {
 	if up := s.source(); up != nil {
 		ch.Streaming, ch.LagKnown, ch.Lag = true, true, int64(up.lsn-s.lsn)
 	}
-	for _, v := range h.agent.Views(h.clock()) {
-		if v.Cluster != s.ref {
-			continue
-		}
-		h.w.rows["agent."+v.Rule]++
+	if v, known := h.agent.View(h.clock(), s.ref); known {
+		h.w.agentRows[v.Rule]++
 		ch.Managed, ch.Seen, ch.Role = v.Managed && !v.Let, v.Epoch, v.Role
 		well := v.Role != events.RoleActive || v.Right <= h.clock() || ch.Server == events.ServerWritable || ch.Server == events.ServerFrozen
 		if well {

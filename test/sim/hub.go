@@ -30,20 +30,24 @@ type hub struct {
 	leader  string // region that leads the state stream
 	lanes   events.LaneSet
 	reports map[events.Ref]events.Report // as stored, typed: decoding them again and again would be most of a run
-	bodies  map[laneAt]events.LaneBody   // of what lanes hold, the same
+	bodies  map[laneOf]events.LaneBody   // of the last message of each agent on each lane, the same
+	set     events.LaneSet               // what recordedLanes read last, at setAt
+	setAt   events.Seq
+	term    events.Term // what holder read last, at termAt
+	termAt  events.Seq
 }
 
-// laneAt is a place on an acceptor's stream.
-type laneAt struct {
+// laneOf is an agent's place on an acceptor's stream.
+type laneOf struct {
 	lane       int
 	generation uint64
-	seq        events.Seq
+	agent      events.AgentRef
 }
 
 func newHub(w *World) *hub {
 	h := &hub{w: w, store: bus.NewStore(), down: map[string]int{}, slow: map[laneSeen]int{}, deaf: map[laneSeen]int{}, lost: map[heardBy]int{}, late: map[heardBy]int{},
 		cut: map[laneSeen]int{}, there: map[laneSeen]time.Duration{}, back: map[laneSeen]time.Duration{}, lateBy: map[heardBy]time.Duration{},
-		dice: w.luck("hub"), leader: w.shape.Regions[len(w.shape.Regions)-1], reports: map[events.Ref]events.Report{}, bodies: map[laneAt]events.LaneBody{}}
+		dice: w.luck("hub"), leader: w.shape.Regions[len(w.shape.Regions)-1], reports: map[events.Ref]events.Report{}, bodies: map[laneOf]events.LaneBody{}}
 	for _, s := range events.Streams() {
 		h.must(h.store.Create(s))
 	}
@@ -60,28 +64,33 @@ func (h *hub) must(err error) {
 	}
 }
 
-// deliver carries on what the store republished: beats to controllers, commands to agents. Plain copies on a stream's own subject (Seq 0, also of
-// refused publishes) have no reader: nobody may read commands there.
+// deliver carries on the commands that the store republished to agents. Plain copies on a stream's own subject (Seq 0, also of refused publishes) have no
+// reader: nobody may read commands there.
 func (h *hub) deliver(from string) {
 	for _, m := range h.store.Heard() {
-		switch {
-		case m.Seq == 0:
-		case strings.HasPrefix(m.Subject, events.Prefix+"seen."):
-			lane, gen, agent, err := events.ParseLaneSubject(m.Subject)
-			h.must(err)
-			in := fleet.LaneSeen{Lane: lane, Generation: gen, Agent: agent, Seq: m.Seq, Body: h.bodies[laneAt{lane, gen, m.Seq}]}
-			for _, c := range h.w.ctls {
-				if c.fleet != nil && h.deaf[laneSeen{c.region, lane}] == 0 { // nobody else listens
-					h.plain(from, c.region, func() { c.alive(c.life, func() { c.input(in) }) })
-				}
+		if m.Seq == 0 || !strings.HasPrefix(m.Subject, events.Prefix+"did.") {
+			continue
+		}
+		p := strings.Split(m.Subject, ".")
+		for _, a := range h.w.hosts {
+			if a.ref.Region == p[2] && a.ref.Agent == p[3] {
+				subject := events.SubjectCommand(a.ref, p[4])
+				h.tell(from, a, func() { a.alive(a.life, func() { a.command(subject, m.Data, m.Seq) }) })
 			}
-		case strings.HasPrefix(m.Subject, events.Prefix+"did."):
-			p := strings.Split(m.Subject, ".")
-			for _, a := range h.w.hosts {
-				if a.ref.Region == p[2] && a.ref.Agent == p[3] {
-					subject := events.SubjectCommand(a.ref, p[4])
-					h.tell(from, a, func() { a.alive(a.life, func() { a.command(subject, m.Data, m.Seq) }) })
-				}
+		}
+	}
+}
+
+// beaten carries on what was just published on a lane to controllers, if the store republished it.
+func (h *hub) beaten(in fleet.LaneSeen) {
+	for _, m := range h.store.Heard() {
+		if m.Seq == 0 {
+			continue
+		}
+		in.Seq = m.Seq
+		for _, c := range h.w.ctls {
+			if c.fleet != nil && h.deaf[laneSeen{c.region, in.Lane}] == 0 { // nobody else listens
+				h.plain(h.lanes.Lanes[in.Lane].Region, c.region, func() { c.alive(c.life, func() { c.input(in) }) })
 			}
 		}
 	}
@@ -103,13 +112,11 @@ func (h *hub) tell(from string, a *host, f func()) {
 
 // publishLane stores on one acceptor, as its server would.
 func (h *hub) publishLane(n int, gen uint64, a events.AgentRef, body events.LaneBody, last events.Seq) (events.Seq, error) {
-	data, err := json.Marshal(body)
-	h.must(err)
-	seq, err := h.store.Publish(bus.Out{Subject: events.SubjectLane(n, gen, a), Data: data, Stream: events.LaneStream(n, gen), Last: &last})
+	seq, err := h.store.Publish(bus.Out{Subject: events.SubjectLane(n, gen, a), Stream: events.LaneStream(n, gen), Last: &last})
 	if err == nil {
-		h.bodies[laneAt{n, gen, seq}] = body
+		h.bodies[laneOf{n, gen, a}] = body
 	}
-	h.deliver(h.lanes.Lanes[n].Region)
+	h.beaten(fleet.LaneSeen{Lane: n, Generation: gen, Agent: a, Body: body})
 	return seq, err
 }
 
@@ -118,16 +125,28 @@ func (h *hub) lastLane(n int, gen uint64, a events.AgentRef) (events.Seq, events
 	if err != nil || m == nil {
 		return 0, events.LaneBody{}
 	}
-	return m.Seq, h.bodies[laneAt{n, gen, m.Seq}]
+	return m.Seq, h.bodies[laneOf{n, gen, a}]
+}
+
+// holder is who holds a term.
+func (h *hub) holder(m *bus.Message) string {
+	if m.Seq != h.termAt {
+		h.term, h.termAt = events.Term{}, m.Seq
+		h.must(json.Unmarshal(m.Data, &h.term))
+	}
+	return h.term.Holder
 }
 
 // recordedLanes is ctl.lanes as stored, or the first generation before any leader wrote it.
 func (h *hub) recordedLanes() events.LaneSet {
-	set := events.LaneSet{}
 	if m, _ := h.store.Last(events.StreamState, events.SubjectLanes); m != nil {
-		h.must(json.Unmarshal(m.Data, &set))
-		return set
+		if m.Seq != h.setAt {
+			h.set, h.setAt = events.LaneSet{}, m.Seq
+			h.must(json.Unmarshal(m.Data, &h.set))
+		}
+		return h.set
 	}
+	set := events.LaneSet{}
 	for n := range set.Lanes {
 		set.Lanes[n] = events.LanePlace{Generation: 1, Region: h.lanes.Lanes[n].Region}
 	}

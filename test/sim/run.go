@@ -45,7 +45,7 @@ func (s Schedule) Run(log io.Writer) (Result, error) {
 		return Result{}, err
 	}
 	w.follow(s)
-	return Result{s, w.bad, w.steps, w.hash, w.rows}, nil
+	return Result{s, w.bad, w.steps, w.hash, w.reached()}, nil
 }
 
 // follow does what a schedule says, then ends every fault and waits for everything to be well.

@@ -39,7 +39,7 @@ func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		s := &scene{}
 		defer func() {
-			for id, n := range s.w.rows {
+			for id, n := range s.w.reached() {
 				reached[id] += n
 			}
 		}()

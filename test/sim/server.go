@@ -10,6 +10,8 @@ import (
 type server struct {
 	w        *World
 	ref      events.Ref
+	name     string // the same, written
+	pair     *pair  // its group's
 	cfg      *events.GroupConfig
 	host     *host
 	state    events.Server // down, recovery, writable
@@ -134,11 +136,11 @@ func (w *World) replicate() {
 
 // source is the server it streams from now, nil if it streams from none.
 func (s *server) source() *server {
-	up := s.w.server(s.upstream)
-	if s.state != events.ServerRecovery || s.frozen || s.cut || s.stuck || s.host.off || s.restore != nil || s.broken || up == nil {
+	if s.state != events.ServerRecovery || s.frozen || s.cut || s.stuck || s.host.off || s.restore != nil || s.broken {
 		return nil
 	}
-	if up.state == events.ServerDown || up.frozen || up.stuck || up.host.off || !s.w.net.both(planeData, s.ref.Region, up.ref.Region) || !up.continues(s.timeline, s.lsn) {
+	up := s.w.server(s.upstream)
+	if up == nil || up.state == events.ServerDown || up.frozen || up.stuck || up.host.off || !s.w.net.both(planeData, s.ref.Region, up.ref.Region) || !up.continues(s.timeline, s.lsn) {
 		return nil
 	}
 	return up
@@ -164,7 +166,7 @@ func (w *World) addGroup(g events.GroupConfig, agent string) {
 	w.pairs = append(w.pairs, p)
 	for i, r := range g.Clusters() {
 		h := w.hostOf(events.AgentRef{Region: r.Region, Agent: agent})
-		s := &server{w: w, ref: r, cfg: &g, host: h, state: events.ServerRecovery, signal: true, lsn: 1000, timeline: 1, upstream: g.Primary}
+		s := &server{w: w, ref: r, name: r.String(), pair: p, cfg: &g, host: h, state: events.ServerRecovery, signal: true, lsn: 1000, timeline: 1, upstream: g.Primary}
 		if i == 0 {
 			s.state, s.upstream = events.ServerWritable, events.Ref{}
 		}

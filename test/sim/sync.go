@@ -25,7 +25,7 @@ type mark struct {
 
 // standby is the server of its group that streams from it under a name, nil if none does.
 func (s *server) standby(name string) *server {
-	for _, o := range s.w.group(s.cfg.Group) {
+	for _, o := range s.pair.servers {
 		if o.ref.Cluster == name && o.source() == s {
 			return o
 		}

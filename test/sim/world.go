@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -9,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -16,30 +16,6 @@ import (
 
 // at is true time since the start of the run.
 type at = time.Duration
-
-type event struct {
-	when at
-	seq  uint64
-	do   func()
-}
-
-type queue []*event
-
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
-	if q[i].when != q[j].when {
-		return q[i].when < q[j].when
-	}
-	return q[i].seq < q[j].seq
-}
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(*event)) }
-func (q *queue) Pop() any {
-	o := *q
-	e := o[len(o)-1]
-	*q = o[:len(o)-1]
-	return e
-}
 
 // Shape is what a world is made of.
 type Shape struct {
@@ -53,31 +29,33 @@ type Shape struct {
 
 // World is one run.
 type World struct {
-	now     at
-	q       queue
-	seq     uint64
-	seed    uint64
-	d       events.Durations
-	shape   Shape
-	net     *network
-	hub     *hub
-	hosts   []*host
-	ctls    []*ctl
-	servers []*server
-	pairs   []*pair // the same, by group
-	seen    checks
-	log     io.Writer
-	hash    uint64
-	steps   int
-	bad     *Violation
-	rows    map[string]int // decision rows that fired
-	notices []events.Notice
-	answers []events.Answer
-	nonces  int
-	asks    int
-	faults  faulty
-	healed  bool   // every fault has ended
-	stored  func() // called at each batch stored; nil = nobody cares
+	now       at
+	q         queue
+	seq       uint64
+	line      []byte // room for a line of the trace
+	seed      uint64
+	d         events.Durations
+	shape     Shape
+	net       *network
+	hub       *hub
+	hosts     []*host
+	ctls      []*ctl
+	servers   []*server
+	pairs     []*pair // the same, by group
+	seen      checks
+	log       io.Writer
+	hash      uint64
+	steps     int
+	bad       *Violation
+	rows      map[string]int // decision rows that fired, but for
+	agentRows map[string]int // those of agents
+	notices   []events.Notice
+	answers   []events.Answer
+	nonces    int
+	asks      int
+	faults    faulty
+	healed    bool   // every fault has ended
+	stored    func() // called at each batch stored; nil = nobody cares
 }
 
 // Violation is a broken invariant.
@@ -99,7 +77,7 @@ func New(shape Shape, seed uint64, log io.Writer) (*World, error) {
 	if !ok {
 		return nil, fmt.Errorf("noise %q: want one of %v", shape.Noise, slices.Sorted(maps.Keys(noises)))
 	}
-	w := &World{seed: seed, d: d, shape: shape, log: log, rows: map[string]int{}}
+	w := &World{seed: seed, d: d, shape: shape, log: log, rows: map[string]int{}, agentRows: map[string]int{}}
 	w.net = &network{w: w, noise: noise, cut: map[link]int{}, dice: map[[2]string]*rand.Rand{}}
 	w.hub = newHub(w)
 	for _, r := range shape.Regions {
@@ -127,7 +105,7 @@ func New(shape Shape, seed uint64, log io.Writer) (*World, error) {
 // in schedules f after d.
 func (w *World) in(d time.Duration, f func()) {
 	w.seq++
-	heap.Push(&w.q, &event{w.now + max(d, 0), w.seq, f})
+	w.q.push(event{w.now + max(d, 0), w.seq, f})
 }
 
 // Run runs until the true time, or until an invariant breaks.
@@ -140,7 +118,7 @@ func (w *World) Run(until at) (bad *Violation) {
 		}
 	}()
 	for w.bad == nil && len(w.q) > 0 && w.q[0].when <= until {
-		e := heap.Pop(&w.q).(*event)
+		e := w.q.pop()
 		w.now = e.when
 		e.do()
 		w.steps++
@@ -154,12 +132,15 @@ func (w *World) Run(until at) (bad *Violation) {
 
 // trace writes a line and folds it into the hash of the run.
 func (w *World) trace(format string, args ...any) {
-	line := fmt.Sprintf("%9.4f  %s\n", w.now.Seconds(), fmt.Sprintf(format, args...))
+	b := strconv.AppendUint(w.line[:0], w.hash, 10)
+	n := len(b)
+	b = fmt.Appendf(b, "%9.4f  ", w.now.Seconds())
+	b = append(fmt.Appendf(b, format, args...), '\n')
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%d%s", w.hash, line)
-	w.hash = h.Sum64()
+	h.Write(b)
+	w.hash, w.line = h.Sum64(), b
 	if w.log != nil {
-		io.WriteString(w.log, line)
+		w.log.Write(b[n:])
 	}
 }
 
