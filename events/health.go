@@ -56,6 +56,8 @@ type ClusterHealth struct {
 	Hinders   []string      `json:"hinders,omitempty"`  // why a planned move should not begin now: a base backup runs, replay is paused …
 	Work      *Work         `json:"work,omitempty"`     // a restore under way
 	Alarm     string        `json:"alarm,omitempty"`    // needs a person, although it may serve: no space left
+	Size      int64         `json:"size,omitempty"`     // bytes of its data, without its log; 0 = not known
+	Free      int64         `json:"free,omitempty"`     // bytes free where a copy of its upstream would be made; 0 = not known
 	Sync      *SyncHealth   `json:"sync,omitempty"`     // active of a group in sync
 	Kernel    string        `json:"kernel,omitempty"`   // the kernel lease: KernelInForce, or why it is not; empty = not used
 	Error     string        `json:"error,omitempty"`

@@ -56,6 +56,7 @@ type Cluster struct {
 	Silent      time.Duration     // how long its agent has been silent, 0 while it beats
 	Looked      bool              // others looked at this agent's addresses since it fell silent, and
 	Seen        string            // who sees it; empty = nobody
+	Turn        string            // failed: whom its restore by automation waits for; empty = it is its turn
 	Health      events.ClusterHealth
 	Report      events.Report
 	Reported    bool

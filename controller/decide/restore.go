@@ -167,7 +167,7 @@ func (f *Facts) due() []*Cluster {
 				continue
 			}
 		}
-		needs := undone || c.Role == events.RoleFailed && c.Hold == "" || f.ahead(c) || c.Role == events.RolePassive && c.Report.Primary
+		needs := undone || c.Role == events.RoleFailed && c.Hold == "" && c.Turn == "" || f.ahead(c) || c.Role == events.RolePassive && c.Report.Primary
 		if needs && f.restorable(c) == "" {
 			cs = append(cs, c)
 		}

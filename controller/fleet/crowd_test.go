@@ -26,6 +26,7 @@ type crowd struct {
 	begun  map[string][]string // operations by the ask they bear
 	fails  func(group string) bool
 	hangs  func(group string) bool
+	stuck  bool   // restores don't come to an end
 	dark   string // a region that is silent
 	told   []events.Notice
 	began  int // moves begun, ever
@@ -278,7 +279,7 @@ func (c *crowd) obey(set events.Set) []events.Answer {
 		r.Passive, r.Serving = set.Epoch, 0
 		s.health.Server = events.ServerRecovery
 	}
-	if step := set.Step; step != nil {
+	if step := set.Step; step != nil && !(c.stuck && step.Verb == events.VerbRestore) {
 		res := events.Result{Step: step.ID, Outcome: events.Done, LSN: 500, Replayed: 500, Timeline: s.health.Timeline}
 		switch step.Verb {
 		case events.VerbStop:

@@ -43,6 +43,8 @@ type Fleet struct {
 
 	towards   map[events.AgentRef]int             // groups that are moving to each agent
 	turns     []*group                            // that wait for their turn in an outage
+	works     map[events.AgentRef]int             // restores under way on each agent's host
+	restores  []*group                            // of which a restore waits for its turn
 	rollouts  [events.RolloutSlots]*rollout.State // plans, and the rollouts of them, by place
 	rolloutAt events.Instant                      // when they are looked at next
 }
@@ -98,7 +100,7 @@ func New(s Snapshot, d events.Durations, now Now) *Fleet {
 		clusters: newIndex[events.Ref, cluster](events.Ref.String),
 		groups:   newIndex[string, group](func(s string) string { return s }),
 		regions:  newIndex[string, region](func(s string) string { return s }),
-		towards:  map[events.AgentRef]int{},
+		towards:  map[events.AgentRef]int{}, works: map[events.AgentRef]int{},
 	}
 	for _, l := range s.Lanes.Lanes {
 		f.regionOf(l.Region)

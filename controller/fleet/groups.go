@@ -37,6 +37,7 @@ type group struct {
 	found    []events.Ref     // of a group that is neither recorded nor configured: the clusters by which ledgers remember it, sorted
 	dirty    bool
 	queued   bool // it waits for its turn
+	restores bool // a restore of it waits for its turn
 	saving   bool // its record is in a batch that is not stored yet
 	wake     events.Instant
 	at       int // in the heap, -1 = not
@@ -111,6 +112,7 @@ func (f *Fleet) adopt(r Record, now Now) {
 	g := f.groupOf(r.Group)
 	g.record, g.revision = r.Clone(), r.Revision
 	f.turned(g, nil, g.record)
+	f.worked(g, nil, g.record)
 	g.opSince, g.since, g.gap, g.ordered, g.phase, g.epoch = now.Boot, now.Boot, now.Boot, now.Boot, r.Phase, r.Epoch
 	for i := range r.Members {
 		m := &r.Members[i]
@@ -362,6 +364,9 @@ func (f *Fleet) clusterFacts(now events.Instant, g *group, d *decide.Cluster) {
 	a := f.agents.get(d.Member.Agent)
 	if a == nil {
 		return
+	}
+	if m := &d.Member; m.Role == events.RoleFailed && m.Hold == "" && m.Work == nil {
+		d.Turn = f.workTurn(m.Agent)
 	}
 	d.Silent = f.silent(now, a)
 	d.Fresh = f.fresh(now, a)

@@ -251,11 +251,32 @@ func (f *Fleet) candidate(now Now, g *group, r *rollout.Request) (c rollout.Cand
 	}
 	c.To = fs.Target()
 	c.Restore = ask.Verb == events.AskFailback && fs.HomeFailed()
+	if c.Restore {
+		f.roomFor(g, &c)
+	}
 	if ask.Verb == events.AskFailover || !g.config.Kind.Logged() {
 		c.Bytes, c.Behind = fs.MayLose(c.To)
 	}
 	c.Bare = !fs.Spare(c.To)
 	return c, true
+}
+
+// roomFor notes how much a restore copies if the target can't be rewound. Where there is nothing to rewind and no room for it, that blocks the group.
+func (f *Fleet) roomFor(g *group, c *rollout.Candidate) {
+	from, to := f.clusters.get(c.From), f.clusters.get(c.To)
+	if from == nil || to == nil || from.health.Size == 0 {
+		return
+	}
+	c.Copies = from.health.Size
+	if to.health.Free == 0 || to.health.Free >= c.Copies {
+		return
+	}
+	lacks := fmt.Sprintf("a copy of %s takes %d MiB, and %d MiB are free where %s keeps its data: make room there", c.From, c.Copies>>20, to.health.Free>>20, c.To)
+	if to.health.Empty && c.Blocks == "" {
+		c.Blocks = lacks
+		return
+	}
+	c.Note = fmt.Sprintf("%s: if its home can't be rewound it has to be copied, and %s", g.name, lacks)
 }
 
 // What moves take where this fleet has not shown it yet.

@@ -44,6 +44,7 @@ func (f *Fleet) decide(now Now, g *group, eff *Effects) (unit, bool) {
 	g.stability(now.Boot, f)
 	fs := f.facts(now, g)
 	o := decide.Step(fs)
+	f.queueRestore(g, fs)
 	g.rememberAnswer(&o)
 	g.halt = o.Halt
 	if o.Rule != g.rule {
@@ -133,6 +134,7 @@ func (f *Fleet) recorded(now Now, g *group, r *events.Record) {
 	old := g.record
 	g.record = r
 	f.turned(g, old, r)
+	f.worked(g, old, r)
 	if old == nil || old.Epoch != r.Epoch || old.Phase != r.Phase {
 		g.since = now.Boot
 	}

@@ -175,6 +175,9 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 			Silent: c.Silent, Age: c.Age, Epoch: c.Report.Seen, Error: c.Health.Error, Address: c.Address, State: decide.StateOf(g.record, c),
 			Hold: c.Hold, Work: c.Health.Work, Quiet: c.Quiet, Override: c.Member.Override, Kernel: c.Health.Kernel, Sync: c.Health.Sync, Synced: g.record != nil && g.record.Sync.Holds(c.Cluster),
 		}
+		if c.Turn != "" && c.Fresh {
+			gv.Facts = append(gv.Facts, events.Fact{What: "restore of " + c.Cluster.String(), Value: "waits for its turn: " + c.Turn})
+		}
 		gv.NeedsPerson = gv.NeedsPerson || cv.Override != ""
 		if c.Member.Work != nil {
 			cv.Op = c.Member.Work.ID

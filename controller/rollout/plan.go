@@ -41,7 +41,8 @@ type Candidate struct {
 	Copies  int64  // bytes of a copy, if it can't be rewound; 0 = not known
 	Bytes   int64  // may be lost; -1 = nobody can say
 	Behind  time.Duration
-	Bare    bool // no healthy passive is there after it
+	Bare    bool   // no healthy passive is there after it
+	Note    string // what a person should know of it
 }
 
 // Estimates are how long things take: measured on past operations, or the defaults.
@@ -265,6 +266,18 @@ func (p *planner) sum(groups []*Candidate) {
 	}
 	for _, w := range p.h.Waves {
 		p.h.Takes += w.Takes + w.Soak
+	}
+	notes := 0
+	for _, c := range groups {
+		if c.Note == "" {
+			continue
+		}
+		if notes++; notes <= listed {
+			p.h.Notes = append(p.h.Notes, c.Note)
+		}
+	}
+	if notes > listed {
+		p.h.Notes = append(p.h.Notes, fmt.Sprintf("%d more groups have such a note", notes-listed))
 	}
 	for _, c := range groups {
 		if c.Bare {

@@ -41,6 +41,8 @@ type Driver struct {
 	notSeen    atomic.Pointer[string] // why the last sync order was not seen to hold; nil = it was, or there is none
 
 	lookedForSlot time.Time // by the holder of doing
+	weighing      atomic.Bool
+	weighed       atomic.Pointer[weight]
 	saidUnbounded atomic.Bool
 	reached       func(point string) // tests
 	twoNames      bool               // tests: as if the file system could not exchange two names

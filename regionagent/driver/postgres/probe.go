@@ -83,6 +83,7 @@ func limited(ctx context.Context, limit time.Duration) (context.Context, context
 func (d *Driver) look(ctx context.Context, l *link, canary bool) events.ClusterHealth {
 	h := events.ClusterHealth{Cluster: d.cfg.Cluster, Kind: events.KindPostgres, Server: events.ServerUnknown, Address: d.address(ctx), Alarm: d.space()}
 	if l == d.watch {
+		h.Size, h.Free = d.weigh()
 		h.Work = d.progress.work()
 	}
 	if m, err := d.readOwn(markFile); err == nil {

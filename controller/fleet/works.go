@@ -1,0 +1,73 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/switchback-dr/switchback/controller/decide"
+	"github.com/switchback-dr/switchback/events"
+)
+
+// Restores by automation take turns: all of a region that is back at once would share its disks and its link, and none would be done soon. How fast each may fetch stands in its
+// agent's file (rebuild_rate). A person's restore, and a rollout's, which has limits of its own, wait for nobody here, but count.
+
+const (
+	worksPerAgent  = 2  // restores at once on one host
+	worksPerRegion = 16 // and in one region
+)
+
+// workTurn says why a restore towards an agent waits; "" if it may begin.
+func (f *Fleet) workTurn(a events.AgentRef) string {
+	if n := f.works[a]; n >= worksPerAgent {
+		return fmt.Sprintf("%d restores are under way on %s, which is as many as may be at once", n, a)
+	}
+	n := 0
+	for _, x := range f.regionOf(a.Region).agents {
+		n += f.works[x.ref]
+	}
+	if n >= worksPerRegion {
+		return fmt.Sprintf("%d restores are under way in %s, which is as many as may be at once", n, a.Region)
+	}
+	return ""
+}
+
+// worked keeps count of where restores are under way, and has those looked at that waited for one that is over.
+func (f *Fleet) worked(g *group, old, now *events.Record) {
+	over := false
+	for _, x := range []struct {
+		r *events.Record
+		n int
+	}{{old, -1}, {now, 1}} {
+		if x.r == nil {
+			continue
+		}
+		for i := range x.r.Members {
+			if m := &x.r.Members[i]; m.Work != nil && m.Work.Ended == "" {
+				f.works[m.Agent] += x.n
+				over = over || x.n < 0
+			}
+		}
+	}
+	if !over {
+		return
+	}
+	slices.SortFunc(f.restores, byUrgency)
+	left := f.restores[:0:0]
+	for i, w := range f.restores {
+		if i < turnsAgain {
+			w.restores = false
+			f.touch(w)
+			continue
+		}
+		left = append(left, w)
+	}
+	f.restores = left
+}
+
+// queueRestore notes that a restore of a group waits for its turn.
+func (f *Fleet) queueRestore(g *group, fs *decide.Facts) {
+	if !g.restores && slices.ContainsFunc(fs.Members, func(c decide.Cluster) bool { return c.Turn != "" }) {
+		g.restores = true
+		f.restores = append(f.restores, g)
+	}
+}
