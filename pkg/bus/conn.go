@@ -28,6 +28,7 @@ type conn struct {
 	js      jetstream.JetStream
 	name    string // of the server, once known
 	up      bool
+	since   time.Time     // of its last coming up
 	gone    chan struct{} // closed when it goes down
 	refused error         // why the server refuses to let us in at all
 	doubted time.Time     // others are preferred until then, for it gave no answer in time
@@ -73,7 +74,7 @@ func (c *conn) came(nc *nats.Conn) {
 		c.mu.Unlock()
 		return
 	}
-	c.nc, c.js, c.name, c.up, c.gone, c.refused = nc, js, name, true, make(chan struct{}), nil
+	c.nc, c.js, c.name, c.up, c.since, c.gone, c.refused = nc, js, name, true, time.Now(), make(chan struct{}), nil
 	for s := range c.denied { // subscriptions are made anew with the connection, so the server will say it again
 		if strings.HasPrefix(s, denySubscribe) {
 			delete(c.denied, s)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -266,6 +267,31 @@ func TestSilentServerIsNotPreferred(t *testing.T) {
 		t.Errorf("the next call: %v", err)
 	}
 	lastIs(t, b, n.rec, "three")
+}
+
+// A subscription that had to go to a far server comes home: a region that can't reach that far one would not be heard any more.
+func TestSubscriptionsComeHome(t *testing.T) {
+	h := realHub(t)
+	p := h.Proxy(t, 0)
+	b := h.Connect(t, func(o *bus.Options) { o.Servers[0] = p.Server() })
+	p.Gates(false, false)
+	eventually(t, "the nearest server is lost", func() bool { return !b.Regions()[bustest.Regions[0]] })
+	var heard inbox
+	stop, err := b.Subscribe(events.SubjectLook, heard.put)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	if on := b.On(events.SubjectLook); on != bustest.Regions[1] {
+		t.Fatalf("the subscription is on %q: want the nearest that is up, %s", on, bustest.Regions[1])
+	}
+	p.Gates(true, true)
+	eventually(t, "it is on the nearest server", func() bool { return b.On(events.SubjectLook) == bustest.Regions[0] })
+	far := h.Connect(t, func(o *bus.Options) { slices.Reverse(o.Servers) })
+	eventually(t, "it hears what is said at another server", func() bool {
+		_ = far.Send(events.SubjectLook, []byte("look"))
+		return len(heard.all()) > 0
+	})
 }
 
 // A door that is closed while one of its connections is down must not open again with that connection.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -62,7 +63,11 @@ func (n *NATS) Subscribe(pattern string, f func(Message)) (stop func(), err erro
 	}, nil
 }
 
-// place moves subscriptions off connections that dropped, until the bus is closed.
+// settleFor is how long a nearer server must have been up before subscriptions go back to it: one that has just started has no routes to the others yet.
+const settleFor = 3 * time.Second
+
+// place moves subscriptions off connections that dropped, and back to the nearest server once that has been up for a while, until the bus is closed. One that stayed
+// where it once had to go would hear nothing of a region that can't reach that server, though both reach the nearest one: routes have one hop.
 func (n *NATS) place(ctx context.Context) {
 	for {
 		select {
@@ -77,8 +82,11 @@ func (n *NATS) place(ctx context.Context) {
 		if err != nil {
 			continue // whatever comes up signals again
 		}
+		away := false
 		for _, s := range subs {
-			if on := s.where(); on != nil && slices.Contains(up, on) {
+			on := s.where()
+			away = away || on != n.conns[0]
+			if on != nil && slices.Contains(up, on) && !(n.nearer(up[0], on) && up[0].settled()) {
 				continue
 			}
 			if err := s.settle(up[0]); err != nil {
@@ -86,8 +94,21 @@ func (n *NATS) place(ctx context.Context) {
 				signal(n.move)
 			}
 		}
+		if away {
+			time.AfterFunc(settleFor, func() { signal(n.move) })
+		}
 	}
 }
+
+// settled reports whether a connection has been up for long enough.
+func (c *conn) settled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.up && time.Since(c.since) >= settleFor
+}
+
+// nearer reports whether a stands before b in the order of preference.
+func (n *NATS) nearer(a, b *conn) bool { return slices.Index(n.conns, a) < slices.Index(n.conns, b) }
 
 func (s *subscription) where() *conn {
 	s.mu.Lock()
