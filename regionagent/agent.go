@@ -52,6 +52,7 @@ type agent struct {
 	peerClient *http.Client
 	client     *guard.Client  // nil: no guard yet
 	began      events.Instant // when the loop did
+	silent     int            // beats in a row for which the guard was down
 	clients    chan *guard.Client
 	inbox      chan func(now events.Instant) lease.Effects
 	reports    *reporter

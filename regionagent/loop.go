@@ -164,8 +164,10 @@ func (a *agent) watchGuard(ctx context.Context) {
 	down := a.unguarded(now)
 	a.metrics.guard.Set(bit(!down))
 	if !down {
+		a.silent = 0
 		return
 	}
+	defer a.endSilent() // after the freeze was ordered
 	for _, l := range a.core.Lefts(now) {
 		ref, err := events.ParseRef(l.Cluster)
 		if err != nil || !l.Held || l.Exempt {
@@ -193,6 +195,7 @@ func (a *agent) unguarded(now events.Instant) bool {
 
 // dialGuard keeps a connection to the guard.
 func (a *agent) dialGuard(ctx context.Context) {
+	var n unheard
 	for ctx.Err() == nil {
 		cs := make([]guard.Cluster, 0, len(a.clusters))
 		for _, c := range a.clusters {
@@ -203,9 +206,12 @@ func (a *agent) dialGuard(ctx context.Context) {
 				cs[i].Held, cs[i].Exempt = held[i].Held, held[i].Exempt
 			}
 		}
-		short, cancel := context.WithTimeout(ctx, time.Second)
+		short, cancel := context.WithTimeout(ctx, max(2*time.Second, 2*guard.Away(a.d))) // a guard that has just started may still read what is held
 		c, err := guard.Dial(short, a.cfg.GuardSocket(), a.d, a.nonce, cs)
 		cancel()
+		if told := n.failed(err); told != "" {
+			a.log.Error(told)
+		}
 		if err != nil {
 			a.log.Debug("guard not reached", telemetry.Err(err))
 			select {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,25 +38,27 @@ type Client struct {
 	// Held is what the guard held when it answered the hello.
 	Held []Held
 
-	conn   net.Conn
-	d      events.Durations
-	asks   chan uint64
-	states chan State
-	gone   chan struct{}
-	heard  atomic.Int64 // instant of the last ask
-	outlet atomic.Pointer[map[string]OutletState]
-	write  sync.Mutex
-	mu     sync.Mutex
-	n      uint64
-	doing  map[uint64]chan Done
-	spare  map[string][]driver.Process
+	conn    net.Conn
+	guard   *os.Process // nil = not known, unknown says why
+	unknown error
+	d       events.Durations
+	asks    chan uint64
+	states  chan State
+	gone    chan struct{}
+	heard   atomic.Int64 // instant of the last ask
+	outlet  atomic.Pointer[map[string]OutletState]
+	write   sync.Mutex
+	mu      sync.Mutex
+	n       uint64
+	doing   map[uint64]chan Done
+	spare   map[string][]driver.Process
 }
 
 // stateQueue is how many unread states end the connection; the next hello tells all of them.
 const stateQueue = 1024
 
 // Dial connects, says hello with the nonce of this start, and waits for what the guard holds. Every cluster the agent cares for is named, or the guard can't fence it.
-// A cluster the guard did not know and that is Held is frozen until an ask is answered with a right to run.
+// A cluster the guard did not know and that is Held is frozen until an ask is answered with a right to run. Errors: a SilentError if ctx's deadline passes before the guard answers.
 func Dial(ctx context.Context, socket string, d events.Durations, nonce string, clusters []Cluster) (*Client, error) {
 	conn, err := dial(ctx, socket)
 	if err != nil {
@@ -69,6 +72,7 @@ func Dial(ctx context.Context, socket string, d events.Durations, nonce string, 
 		tree := k.Tree
 		hello.Clusters = append(hello.Clusters, wireCluster{Cluster: k.Cluster, Tree: &tree, Held: k.Held, Exempt: k.Exempt})
 	}
+	c.guard, c.unknown = listener(conn)
 	sent := boottime.Now()
 	c.heard.Store(int64(sent))
 	held := make(chan []wireCluster, 1)
@@ -86,9 +90,17 @@ func Dial(ctx context.Context, socket string, d events.Durations, nonce string, 
 	case <-c.gone:
 		return nil, fmt.Errorf("say hello: %w", ErrDown)
 	case <-ctx.Done():
-		_ = c.Close()
-		return nil, fmt.Errorf("say hello: %w", context.Cause(ctx))
+		return nil, c.unanswered(ctx)
 	}
+}
+
+// unanswered ends a connection whose hello nobody answered.
+func (c *Client) unanswered(ctx context.Context) error {
+	_ = c.Close()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && c.guard != nil {
+		return &SilentError{c.guard}
+	}
+	return fmt.Errorf("say hello: %w", context.Cause(ctx))
 }
 
 func dial(ctx context.Context, socket string) (net.Conn, error) {

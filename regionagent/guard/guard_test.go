@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -83,6 +84,53 @@ func TestKilledGuardFreezesFirstWhenItIsBack(t *testing.T) {
 	if got := b.Held[0]; got.Until > boottime.Now() || got.Fence != lease.FenceFrozen {
 		t.Errorf("the guard says it holds %+v: want nothing, frozen", got)
 	}
+	b.says(c.Cluster, time.Hour)
+	b.thaws(c.Cluster)
+	freezertest.Moving(t, c.Tree)
+}
+
+// A guard that hangs is ended by its agent, whether it had answered the hello or not; the next one freezes first and lets go when it was answered.
+func TestSilentGuardIsEnded(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, "r1/c")
+	c := h.Clusters[0]
+	g := h.start("guard")
+	a := h.agent()
+	a.says(c.Cluster, time.Hour)
+	a.thaws(c.Cluster)
+	if err := g.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	freezertest.Eventually(t, "the agent takes it for dead", func() bool { return a.Down(boottime.Now()) })
+	if err := a.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-a.Gone()
+	g.end(t, syscall.Signal(0)) // it has been sent one already
+	if err := a.Kill(); !errors.Is(err, ErrDown) {
+		t.Errorf("a second time: %v", err)
+	}
+
+	g = h.start("guard")
+	freezertest.Eventually(t, "the guard froze first", says(g, "to=frozen"))
+	if err := g.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := Dial(short, h.Socket, h.Durations, "n", h.Clusters)
+	var silent *SilentError
+	if !errors.As(err, &silent) {
+		t.Fatalf("dial a guard that stands still: %v", err)
+	}
+	if err := silent.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	g.end(t, syscall.Signal(0)) // it has been sent one already
+	stopped(t, c)               // nothing was let go by any of this
+
+	h.start("guard")
+	b := h.agent()
 	b.says(c.Cluster, time.Hour)
 	b.thaws(c.Cluster)
 	freezertest.Moving(t, c.Tree)

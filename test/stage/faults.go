@@ -10,6 +10,11 @@ import (
 // KillRegion ends every process in a region by SIGKILL, all at once as near as one machine can: database servers, agents, guards, hub, controller.
 // It returns when none is left.
 func (s *Stage) KillRegion(region string) error {
+	for _, p := range s.processes {
+		if p.region == region {
+			p.supervise(false)
+		}
+	}
 	if err := kill(s.dir(region)); err != nil {
 		return fmt.Errorf("kill region: %w", err)
 	}

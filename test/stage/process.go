@@ -29,10 +29,14 @@ type process struct {
 	config string
 	log    string
 
-	mu     sync.Mutex
-	cmd    *exec.Cmd // nil = not running
-	exited chan struct{}
+	mu         sync.Mutex
+	cmd        *exec.Cmd // nil = not running
+	exited     chan struct{}
+	supervised bool // it stands still, and if somebody else ends it meanwhile, it is started again as by its unit
 }
+
+// restartAfter is the RestartSec of the guard's unit.
+const restartAfter = 100 * time.Millisecond
 
 // start starts it in its region, writing to the end of its log.
 func (s *Stage) start(p *process) error {
@@ -61,10 +65,32 @@ func (s *Stage) start(p *process) error {
 		}
 		p.mu.Lock()
 		p.cmd = nil
+		again := p.supervised
 		p.mu.Unlock()
 		close(exited)
+		if again && s.ctx.Err() == nil {
+			time.Sleep(restartAfter)
+			s.restart(p)
+		}
 	}(p.exited)
 	return nil
+}
+
+// restart starts what was ended by somebody else while the stage held it still.
+func (s *Stage) restart(p *process) {
+	err := s.start(p)
+	if end, openErr := os.OpenFile(p.log, os.O_APPEND|os.O_WRONLY, 0); openErr == nil {
+		fmt.Fprintf(end, "-- started again as its unit would: %v\n", err)
+		end.Close()
+	}
+}
+
+// supervise says whether a process that ends is started again, and whether it was to be until now.
+func (p *process) supervise(yes bool) (before bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, p.supervised = p.supervised, yes
+	return before
 }
 
 // signal sends it a signal; with wait it returns when the process has ended. One that does not run is an error.
@@ -146,14 +172,26 @@ func (s *Stage) KillProcess(kind Kind, region string) error {
 	return s.send(kind, region, syscall.SIGKILL, true)
 }
 
-// Pause stops a process where it stands (SIGSTOP); Resume lets it go on.
+// Pause stops a process where it stands (SIGSTOP); Resume lets it go on. Whoever ends it meanwhile finds it started again.
 func (s *Stage) Pause(kind Kind, region string) error {
-	return s.send(kind, region, syscall.SIGSTOP, false)
+	p, err := s.process(kind, region)
+	if err != nil {
+		return err
+	}
+	p.supervise(true)
+	return p.signal(syscall.SIGSTOP, false)
 }
 
-// Resume lets a paused process go on.
+// Resume lets a paused process go on, if it is the same still.
 func (s *Stage) Resume(kind Kind, region string) error {
-	return s.send(kind, region, syscall.SIGCONT, false)
+	p, err := s.process(kind, region)
+	if err != nil {
+		return err
+	}
+	if err = p.signal(syscall.SIGCONT, false); err != nil && p.supervise(true) {
+		err = nil // on its way up
+	}
+	return err
 }
 
 func (s *Stage) send(kind Kind, region string, sig syscall.Signal, wait bool) error {
@@ -161,6 +199,7 @@ func (s *Stage) send(kind Kind, region string, sig syscall.Signal, wait bool) er
 	if err != nil {
 		return err
 	}
+	p.supervise(false)
 	return p.signal(sig, wait)
 }
 
