@@ -81,7 +81,8 @@ type Verb string
 // Act is one thing done to the fleet.
 type Act struct {
 	Verb  Verb
-	Where string // a region, or Leader
-	To    string // of a cut
-	What  What   // of our processes
+	Where string        // a region, or Leader
+	To    string        // of a cut
+	What  What          // of our processes
+	For   time.Duration // it ends by itself after so long; 0 = with the fault
 }

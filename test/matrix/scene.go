@@ -35,8 +35,15 @@ type act struct {
 	leader    string // region of the leading controller when it began
 	timelines map[string]int64
 	undos     []undo
-	answers   func() // waits for those to what was asked for
+	brief     []brief // what ends before the fault does
+	answers   func()  // waits for those to what was asked for
 	ends      map[string]*end
+}
+
+// brief is the end of an act that ends by itself, and when.
+type brief struct {
+	at  stage.Instant
+	end undo
 }
 
 // poll is how often anything is looked at again.
@@ -112,9 +119,11 @@ func (s *scene) calm() error {
 	}
 	all, _ := s.Bus().Events()
 	s.act.began, s.act.wrote, s.act.probed, s.act.heard = stage.Clock(), len(s.writers.Log()), len(s.probes.Log()), len(all)
-	if s.act.leader, err = s.leads(); err != nil {
-		return err
-	}
+	if s.act.leader = Witness; s.act.strikesLeader() {
+		if s.act.leader, err = s.leads(); err != nil {
+			return err
+		}
+	} // else one that led until a moment ago may still answer that it does
 	for _, g := range s.Groups() {
 		if s.act.timelines[g.Name], err = s.timeline(g.Primary()); err != nil {
 			return err
@@ -268,7 +277,10 @@ func (s *scene) do(acts []Act) error {
 			a.Where = s.act.leader
 		}
 		u, err := verbs[a.Verb](s, a)
-		if u != nil {
+		switch {
+		case u != nil && a.For > 0:
+			s.act.brief = append(s.act.brief, brief{stage.Clock() + stage.Instant(a.For), u})
+		case u != nil:
 			s.act.undos = append(s.act.undos, u)
 		}
 		if err != nil {
@@ -280,13 +292,26 @@ func (s *scene) do(acts []Act) error {
 
 // mend ends every act, the last one first.
 func (s *scene) mend() error {
-	var all []error
+	all := []error{s.endBrief(true)}
 	for i := len(s.act.undos) - 1; i >= 0; i-- {
 		all = append(all, s.act.undos[i]())
 	}
 	s.act.undos = nil
 	s.act.mended = stage.Clock()
 	return errors.Join(all...)
+}
+
+// endBrief ends the acts whose time is over, or all of them.
+func (s *scene) endBrief(all bool) error {
+	var bad []error
+	s.act.brief = slices.DeleteFunc(s.act.brief, func(b brief) bool {
+		over := all || stage.Clock() >= b.at
+		if over {
+			bad = append(bad, b.end())
+		}
+		return over
+	})
+	return errors.Join(bad...)
 }
 
 // last lets the fault last: as long as it says, or until every group has arrived where it goes.
@@ -297,6 +322,16 @@ func (s *scene) last() error {
 		case <-time.After(hold - stage.Clock().Sub(s.act.fault)):
 		}
 		return s.ctx.Err()
+	}
+	if len(s.act.brief) > 0 {
+		if err := s.until(planLimit, "what is brief has ended", func() error {
+			if err := s.endBrief(false); err != nil || len(s.act.brief) == 0 {
+				return err
+			}
+			return errors.New("not yet")
+		}); err != nil {
+			return err
+		}
 	}
 	s.act.answers()
 	if err := s.until(planLimit, "every group writes where it is to be", s.arrived); err != nil {
@@ -325,12 +360,24 @@ func (s *scene) arrived() error {
 	return nil
 }
 
+// parts reports whether what a fault does keeps a region from others.
+func (f *Fault) parts(region string) bool {
+	return slices.ContainsFunc(f.Do, func(a Act) bool {
+		return (a.Verb == Cut || a.Verb == Isolate || a.Verb == KillRegion) && (a.Where == region || a.To == region)
+	})
+}
+
 // want is what is expected of a plane.
 func (f *Fault) want(p *Plane) Want {
 	switch {
-	case p.Name == "sync" && f.Want.Pause != 0: // commits wait for the passive until it has left the set
+	case p.Name == "sync": // commits wait for the passive until it has left the set, or streams again
 		w := f.Want
-		w.Pause = max(w.Pause, syncLimit)
+		switch {
+		case w.Pause != 0:
+			w.Pause = max(w.Pause, syncLimit)
+		case f.parts(Away): // it can leave only once a leader is back to record that
+			w.Pause = f.Hold + thawLimit + syncLimit
+		}
 		return w
 	case !p.Moving || f.Move != nil:
 		return f.Want
