@@ -24,12 +24,14 @@ func (a *app) reportCommand() *cobra.Command {
 	var commits bool
 	var form string
 	cmd := &cobra.Command{
-		Use: "report OPERATION or GROUP", Short: "One operation: both clocks, times by phase, fence proof, what was lost", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
-		Long: `Shows one operation, or the last move of a group. What a failover lost is bounded at first, and counted to the commit once its old side is restored.`,
+		Use: "report OPERATION, GROUP or ROLLOUT", Short: "One operation: both clocks, times by phase, fence proof, what was lost; or a rollout, group by group", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroup,
+		Long: `Shows one operation, or the last move of a group. What a failover lost is bounded at first, and counted to the commit once its old side is restored.
+Of a rollout, also of one that the loss of a region began, it shows what came of each group, both clocks over all of them, and what all of them lost.`,
 		Example: `  switchback report orders
   switchback report orders-8 --commits
   switchback report orders-8 --format html >orders-8.html
-  switchback report orders-restore-3 -o json`,
+  switchback report orders-restore-3 -o json
+  switchback report 7f3a91c2 --format html >failback.html`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := a.checkForm(form); err != nil {
 				return err
@@ -38,6 +40,16 @@ func (a *app) reportCommand() *cobra.Command {
 				var raw json.RawMessage
 				var r controller.Report
 				err := query(ctx, c, "report", map[string]string{"operation": args[0]}, &raw, &r)
+				if _, refused := errors.AsType[client.Refusal](err); refused && looksLikeRollout(args[0]) {
+					if r, err := reportOf(ctx, c, args[0]); err == nil {
+						if form != "" {
+							return a.write(a.page().rolloutDocument(r), form)
+						}
+						return a.showValue(r, func(p *page) { p.rolloutReport(r) })
+					} else if _, refused := errors.AsType[client.Refusal](err); !refused {
+						return err
+					}
+				}
 				if _, refused := errors.AsType[client.Refusal](err); refused {
 					other := query(ctx, c, "report", map[string]string{"group": args[0]}, &raw, &r)
 					if _, refused := errors.AsType[client.Refusal](other); refused {
