@@ -52,6 +52,7 @@ const (
 	hiccup      = 3 * time.Second  // nobody's right lapses for longer than F and a beat
 	thawLimit   = 5 * time.Second  // from the end of a fault until frozen sessions go on
 	syncLimit   = 6 * time.Second  // a passive that is lost leaves the sync set, in degrade
+	haltLimit   = time.Second      // from the order to stand still until everything does
 	rejoinLimit = 60 * time.Second // from the end of a fault until the group is whole
 )
 

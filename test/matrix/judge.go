@@ -54,6 +54,7 @@ func (s *scene) judge() (all []Result, err error) {
 		writes := acks(log, g.Name, s.act.began)
 		home := int(now-s.act.timelines[g.Name]) - e.moved
 		dual := e.overlap(writes, home)
+		e.dual = dual
 		probed := e.overlap(heard(s.probes.Log()[s.act.probed:], g.Name, s.act.began), home)
 		r := Result{
 			Fault: s.act.Name, Plane: p.Name, End: Stayed, Told: e.told, Person: e.person, Bad: e.bad, Terms: s.terms(),
@@ -103,8 +104,16 @@ func (s *scene) terms() (n int) {
 // limits holds a result against what is expected.
 func (s *scene) limits(r *Result, p *Plane, e *end, log []stage.Write) {
 	f, w := &s.act.Fault, s.act.want(p)
-	if r.Dual > 0 && !(f.Paused && r.Told != "no") { // a late answer to what the new active has is one that was delayed on its way
+	// Where a whole host stood still, what answers late is allowed if it does no harm (I1):
+	// - The row is on the new active. Then the answer is true: the write was done before, by a server that had every right to, and everybody sees it. To its client it is one
+	//   that was delayed on its way, as any network may; nothing done since is contradicted. So in sync, too, where I1 makes no exception: the passive had the row before it was
+	//   cut. What is asked for after that waits for a passive that is gone, and is never answered: such an answer breaks I1 whether or not the row is there.
+	// - The row is not there: in async it counts as lost, and the reports must list it. In sync nothing may be lost.
+	switch e := e.dual; {
+	case r.Dual > 0 && !(f.Paused && r.Told != "no"):
 		r.bad("two servers acknowledged writes at once for %v", r.Dual)
+	case e.late > 0 && p.sync() && e.sent > s.act.fault+stage.Instant(haltLimit):
+		r.bad("in sync, a write that was sent %v after the fault was acknowledged by a server that another had replaced", e.sent.Sub(s.act.fault))
 	}
 	if p.Kernel && r.LateTCP > 0 {
 		r.bad("%d answers left over TCP after another server took a write", r.LateTCP)

@@ -47,6 +47,7 @@ type twice struct {
 	long time.Duration // from when the first answer of a new one was asked for to the last answer of another one
 	late int           // answers of others after that
 	tcp  int           // and of these, over TCP
+	sent stage.Instant // when the newest of these was asked for
 }
 
 // overlap finds two servers that answered at once. Every promotion may bring a new one; a change of server beyond them is one that should have been silent. The order of all
@@ -79,13 +80,16 @@ func overlap(all []answer, promotions int) (o twice) {
 
 func (o *twice) add(x answer, since stage.Instant) {
 	o.long, o.late = max(o.long, x.came.Sub(since)), o.late+1
+	o.sent = max(o.sent, x.sent)
 	if x.tcp {
 		o.tcp++
 	}
 }
 
 // both is what two stretches of time come to.
-func (o twice) both(p twice) twice { return twice{max(o.long, p.long), o.late + p.late, o.tcp + p.tcp} }
+func (o twice) both(p twice) twice {
+	return twice{max(o.long, p.long), o.late + p.late, o.tcp + p.tcp, max(o.sent, p.sent)}
+}
 
 // pause is the longest time without an answer within two instants.
 func pause(all []answer, from, to stage.Instant) (longest time.Duration) {

@@ -52,6 +52,9 @@ func planesOn(n Need) (all []*Plane) {
 	return all
 }
 
+// sync reports whether nothing acknowledged may ever be lost.
+func (p *Plane) sync() bool { return p.Name == "sync" }
+
 // server is a group's in a region.
 func server(g stage.Group, region string) events.Ref {
 	for _, c := range g.Clusters() {

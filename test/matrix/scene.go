@@ -370,7 +370,7 @@ func (f *Fault) parts(region string) bool {
 // want is what is expected of a plane.
 func (f *Fault) want(p *Plane) Want {
 	switch {
-	case p.Name == "sync": // commits wait for the passive until it has left the set, or streams again
+	case p.sync(): // commits wait for the passive until it has left the set, or streams again
 		w := f.Want
 		switch {
 		case w.Pause != 0:

@@ -21,6 +21,7 @@ type end struct {
 	lost   []stage.Write // until then
 	told   string
 	bad    []string
+	dual   twice // the servers that acknowledged writes at once
 }
 
 // steady is how long a group must be found whole: something may be under way that its record does not show yet.
