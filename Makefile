@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X github.com/switchback-dr/switchback/pkg/telemetry.Version=$(VERSION)
 TOOL := go tool -modfile=test/tools/tools.mod
 # Packages whose tests run real servers and judge by time: they have the machine to themselves, one after the other, before what only computes.
-LIVE := ./pkg/bus/... ./pkg/client ./regionagent/driver/postgres/... ./regionagent/driver/exec ./regionagent/freezer ./regionagent/guard ./test/stage ./test/e2e ./test/matrix
+LIVE := ./pkg/bus/... ./pkg/client ./regionagent/driver/postgres/... ./regionagent/driver/exec ./regionagent/export ./regionagent/freezer ./regionagent/guard ./test/stage ./test/e2e ./test/matrix
 PURE := $(addprefix ./,$(wildcard events controller/decide controller/gate controller/rollout controller/fleet regionagent/lease))
 SEEDS ?= 300
 SEED ?=
@@ -53,8 +53,8 @@ sim: build ## simulate SEEDS=300 fleets under faults, or one: make sim SEED=7
 model: ## explore the rules as built, then without each rule: ONLY=part of a name, TRACE=1 says how in words
 	go run ./test/model/run $(if $(ONLY),-only $(ONLY)) $(if $(TRACE),-trace)
 
-test: ## every test; installs PostgreSQL if it is missing
-	@deploy/need.sh
+test: ## every test; installs PostgreSQL and Prometheus if they are missing
+	@deploy/need.sh prometheus
 	@mkdir -p bin .cache && rm -f .cache/counts
 	@go build -o bin/count ./test/tools/count
 	{ go test -json -count=1 -timeout 30m -p 1 $(LIVE) || status=1; \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that PostgreSQL's programs and iproute2's ip are here: tests and the demo run real servers, in regions with a network of their own. It says what it does, and
-# does nothing if they are.
+# need.sh [prometheus]: makes sure that PostgreSQL's programs and iproute2's ip are here: tests and the demo run real servers, in regions with a network of their own. With
+# prometheus also prometheus and promtool, which tests of the metrics export push to. It says what it does, and does nothing if they are.
 # It needs root, or a user who may sudo, only if it has to install. It leaves no server running and no cluster made.
 set -euo pipefail
 
@@ -12,12 +12,34 @@ found() {
   command -v postgres >/dev/null && command -v initdb >/dev/null && command -v pg_basebackup >/dev/null
 }
 
-found && command -v ip >/dev/null && exit 0
+watched() { [[ ${1:-} != prometheus ]] || { command -v prometheus && command -v promtool; } >/dev/null; }
+
+found && command -v ip >/dev/null && watched "$@" && exit 0
 
 as_root=()
 if [[ $(id -u) != 0 ]]; then
   command -v sudo >/dev/null || { echo "need.sh: PostgreSQL or iproute2 is missing, and neither root nor sudo is here: install postgresql (15 or newer) and iproute2" >&2; exit 1; }
   as_root=(sudo)
+fi
+
+if found && command -v ip >/dev/null; then
+  if ! command -v apt-get >/dev/null; then
+    echo "need.sh: prometheus and promtool are missing, and apt-get is not here: install them, and stop the service if one was started" >&2
+    exit 1
+  fi
+  echo "need.sh: prometheus is missing: installing it with apt-get, without its service"
+  # Debian starts a service that it installs unless this file says no; it goes away again.
+  policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+  fi
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends prometheus
+  if command -v systemctl >/dev/null; then "${as_root[@]}" systemctl disable -q prometheus 2>/dev/null || true; fi
+  watched "$@" || { echo "need.sh: installed, but prometheus and promtool are still not found" >&2; exit 1; }
+  exit 0
 fi
 
 if command -v apt-get >/dev/null; then
@@ -38,3 +60,4 @@ else
 fi
 
 found || { echo "need.sh: installed, but postgres, initdb and pg_basebackup are still not found" >&2; exit 1; }
+watched "$@" || "$0" "$@"

@@ -71,6 +71,7 @@ type agent struct {
 // cluster is one cluster of this host.
 type cluster struct {
 	ref    events.Ref
+	kind   events.Kind
 	driver driver.Driver
 	work   chan lease.Action                  // one queue: the driver's verbs come one at a time
 	look   chan struct{}                      // probe now
@@ -154,8 +155,15 @@ func Run(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 		refs = append(refs, c.ref)
 	}
 	a.core = lease.New(a.ref, d, led, a.nonce, refs, boottime.Now())
+	x, err := a.exporter(cfg.Export, scoped, reg, log)
+	if err != nil { // the clusters are cared for all the same
+		log.Error("metrics are not exported", telemetry.Err(err))
+	}
 	if err := a.start(ctx, listener); err != nil {
 		return err
+	}
+	if x != nil {
+		go x.Run(ctx)
 	}
 	return a.loop(ctx)
 }
@@ -191,7 +199,7 @@ func (a *agent) addCluster(c config.Cluster, m *postgres.Metrics) error {
 	if err != nil {
 		return fmt.Errorf("cluster %s: %w", ref, err)
 	}
-	a.clusters = append(a.clusters, &cluster{ref: ref, driver: drv, work: make(chan lease.Action, 64), look: make(chan struct{}, 1)})
+	a.clusters = append(a.clusters, &cluster{ref: ref, kind: c.Kind(), driver: drv, work: make(chan lease.Action, 64), look: make(chan struct{}, 1)})
 	return nil
 }
 

@@ -27,6 +27,7 @@ type Agent struct {
 	State    string    // directory of the ledger and of the guard's socket
 	Profile  string    // of durations; fleet-wide, so the same everywhere
 	Clusters []Cluster // sorted by name
+	Export   *Export   // nil: its clusters' metrics are not collected
 }
 
 // Fence is how an agent's clusters are fenced.
@@ -141,7 +142,7 @@ func (a *Agent) read(o *object) {
 		state.problem("%q: the guard's socket in it would have %d characters: want at most 107", a.State, len(a.GuardSocket()))
 	}
 	a.Profile = o.get("profile").profile()
-	o.get("metrics").notYet("metrics export (where /metrics is served stands in listen.metrics)")
+	o.get("metrics").object(a.export)
 	o.must("clusters", "a map of clusters by name").object(func(o *object) { o.each(a.cluster) })
 	a.checkData(o)
 }

@@ -16,7 +16,7 @@ type Exec struct {
 	PIDFile   string                   // names the parent of all its processes
 	Match     string                   // with PIDFile: what that process's command line or working directory holds
 	Unit      string                   // systemd unit that runs it
-	Cgroup    string                   // cgroup that holds its processes
+	Cgroup    string                   // directory of a cgroup that holds its processes and nothing else
 	Listen    string                   // host:port it answers on here, proved closed after a kill; empty = none
 	Advertise string                   // host:port under which clients and peers reach it; empty = nobody has to
 	Processes int                      // the most it may have
@@ -72,7 +72,7 @@ func execCluster(o *object) *Exec {
 	x.PIDFile = pid.file("")
 	x.Match, _ = match.text("a part of the process's command line or working directory")
 	x.Unit, _ = unit.text("a systemd unit")
-	x.Cgroup, _ = cgroup.text("a cgroup, as in shop.slice/shop")
+	x.Cgroup = cgroup.file("")
 	switch {
 	case !pid.there() && !unit.there() && !cgroup.there():
 		o.problem("names no processes: want unit (a systemd unit), cgroup or pid_file; what can't be found can't be fenced")

@@ -74,6 +74,19 @@ type Sizer interface {
 	Processes(ctx context.Context) (int, error)
 }
 
+// Metric is one number of a cluster, as Prometheus would have it: a counter's name ends in _total.
+type Metric struct {
+	Name, Help string
+	Counter    bool
+	Labels     []string // names and values by turns, besides those every series has: cloud_region, group, cluster, role
+	Value      float64
+}
+
+// Meter is a driver that knows numbers of its cluster worth keeping. What it could not find out is missing from the answer, with an error that says why.
+type Meter interface {
+	Measure(ctx context.Context) ([]Metric, error)
+}
+
 // Tree says how to find and hold the processes of a cluster.
 type Tree struct {
 	PIDFile string `json:"pid_file,omitempty"` // first line is the pid of the parent of all others

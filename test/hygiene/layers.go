@@ -31,6 +31,7 @@ var layers = []layer{
 	{"regionagent/driver/exec/...", []string{"events", "regionagent/driver", "regionagent/freezer"}}, // it knows its processes only as whoever fences them does
 	{"regionagent/driver/...", []string{"events", "regionagent/driver", "pkg/telemetry"}},
 	{"regionagent/freezer/...", []string{"events", "regionagent/driver"}},
+	{"regionagent/export", []string{"events", "regionagent/driver"}},
 	{"regionagent/kernel/...", []string{"events", "regionagent/driver", "regionagent/freezer"}},
 	{"regionagent/guard/...", []string{"events", "regionagent/lease", "regionagent/boottime", "regionagent/ledger", "regionagent/driver", "regionagent/freezer", "pkg/telemetry"}},
 	{"regionagent/...", []string{"events", "pkg/...", "regionagent/..."}}, // the agent itself wires its parts

@@ -26,6 +26,7 @@ type Driver struct {
 	metrics *Metrics
 
 	watch, work *link         // probes; actions
+	meter       *link         // statistics, where they are collected
 	awaiting    *link         // canaries of a server in sync: they may wait for long
 	doing       chan struct{} // a token of one
 	lag         lagClock
@@ -75,7 +76,7 @@ func New(cfg Config, log *slog.Logger) (driver.Driver, error) {
 		log: log.With("cluster", cfg.Cluster.String(), "kind", string(events.KindPostgres)),
 	}
 	// An abandoned probe ends by itself; an action such as CHECKPOINT may take as long as it takes.
-	d.watch, d.work, d.awaiting = newLink(d.dial("10s")), newLink(d.dial("0")), newLink(d.dial("0"))
+	d.watch, d.work, d.awaiting, d.meter = newLink(d.dial("10s")), newLink(d.dial("0")), newLink(d.dial("0")), newLink(d.dial("5s"))
 	d.life, d.end = context.WithCancel(context.Background())
 	d.canaryLock = make(chan struct{}, 1)
 	return d, nil
@@ -87,6 +88,7 @@ func (d *Driver) Close() error {
 	d.watch.close()
 	d.work.close()
 	d.awaiting.close()
+	d.meter.close()
 	return nil
 }
 
