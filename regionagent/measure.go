@@ -73,14 +73,23 @@ func (a *agent) loads(ctx context.Context) ([]freezer.Load, error) {
 	loads, errs := make([]freezer.Load, len(a.clusters)), make([]error, len(a.clusters))
 	var all sync.WaitGroup
 	for i, c := range a.clusters {
-		all.Go(func() { loads[i], errs[i] = a.load(ctx, c) })
+		all.Go(func() { loads[i], errs[i] = a.load(ctx, c, a.known(i)) })
 	}
 	all.Wait()
 	return loads, errors.Join(errs...)
 }
 
-func (a *agent) load(ctx context.Context, c *cluster) (freezer.Load, error) {
-	l := freezer.Load{Processes: unknownProcesses}
+// known is how many processes a server may have where it does not say: as many as when it was measured last. One that can't be asked, such as one in the middle of a restore, is
+// no reason to measure a busy host anew.
+func (a *agent) known(i int) int {
+	if m := a.measured.Load(); m != nil && len(m.Loads) == len(a.clusters) {
+		return m.Loads[i].Processes
+	}
+	return unknownProcesses
+}
+
+func (a *agent) load(ctx context.Context, c *cluster, known int) (freezer.Load, error) {
+	l := freezer.Load{Processes: known}
 	if s, can := c.driver.(driver.Sizer); can {
 		short, cancel := context.WithTimeout(ctx, sizeLimit)
 		defer cancel()

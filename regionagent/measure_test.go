@@ -1,6 +1,9 @@
 package regionagent
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/config"
+	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/driver/drivertest"
 	"github.com/switchback-dr/switchback/regionagent/freezer"
 )
 
@@ -72,5 +78,41 @@ func TestMeasuredIsKeptForTheNextAgent(t *testing.T) {
 	a.keep(first)
 	if err := a.measure(t.Context(), false); a.measured.Load().Boot == "another" {
 		t.Errorf("what another boot measured was taken (%s)", err)
+	}
+}
+
+// mute is a server that says how many processes it may have only while it can be asked.
+type mute struct {
+	driver.Driver
+	n   int
+	err error
+}
+
+func (m *mute) Processes(context.Context) (int, error) { return m.n, m.err }
+
+// TestSizeOfWhoeverCantBeAsked: a server in the middle of a restore counts what it was measured with, and the host is not measured anew for it; one that was never measured
+// counts as much as any may have.
+func TestSizeOfWhoeverCantBeAsked(t *testing.T) {
+	t.Parallel()
+	m := &mute{Driver: drivertest.NewToys().Add(events.Ref{Region: "r1", Cluster: "a"}), err: errors.New("no data")}
+	a := &agent{cfg: &config.Agent{}, log: slog.New(slog.DiscardHandler), clusters: []*cluster{{driver: m}}}
+	size := func(want int) []freezer.Load {
+		t.Helper()
+		loads, err := a.loads(t.Context())
+		if err != nil || loads[0].Processes != want {
+			t.Errorf("%+v, %v: want %d processes", loads, err, want)
+		}
+		return loads
+	}
+	size(unknownProcesses)
+	m.n, m.err = 37, nil
+	a.measured.Store(&measured{Loads: size(37)})
+	m.err = errors.New("no data")
+	if !a.measured.Load().covers(size(37)) {
+		t.Error("measured anew for a server that can't be asked now")
+	}
+	m.n, m.err = 200, nil
+	if a.measured.Load().covers(size(200)) {
+		t.Error("not measured anew for a larger server")
 	}
 }
