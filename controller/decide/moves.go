@@ -284,7 +284,9 @@ var moves = [...]row{
 			o.Why = f.onlyOutside(events.Ref{}) + ": `switchback failover " + f.Config.Group + " --accept-loss` moves it all the same, and loses what it lacks"
 		}, ""},
 	{"wait.no-candidate", "active", "nothing is fit to be promoted", func(f *Facts) bool { return f.none(events.Ref{}) != "" },
-		func(f *Facts, o *Outcome) { o.Why = "nothing to promote: " + f.none(events.Ref{}) }, ""},
+		func(f *Facts, o *Outcome) {
+			o.Why = fmt.Sprintf("nothing to promote: %s; it is moved by itself as soon as one is fit: `switchback group %s` shows each of its clusters", f.none(events.Ref{}), f.Config.Group)
+		}, ""},
 	{"wait.loss-budget", "active", "more would be lost than the budget allows, or nobody knows how much", func(f *Facts) bool { return f.overBudget(events.Ref{}) != "" },
 		func(f *Facts, o *Outcome) {
 			o.Why = f.overBudget(events.Ref{}) + ": `switchback failover " + f.Config.Group + " --accept-loss` moves it all the same"
