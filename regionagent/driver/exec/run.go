@@ -84,7 +84,7 @@ func (d *Driver) run(ctx context.Context, o order) ended {
 	if err != nil {
 		return ended{err: err}
 	}
-	token := "SWITCHBACK_COMMAND=" + rand.Text()
+	token := tokenName + rand.Text()
 	cmd := osexec.CommandContext(ctx, argv[0], argv[1:]...)
 	var out, bad bounded
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay, cmd.Dir = bytes.NewReader(in), &out, &bad, lingerLimit, "/"
@@ -176,6 +176,9 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// tokenName is the variable in the environment of a command, and of all it begins.
+const tokenName = "SWITCHBACK_COMMAND="
+
 // leftover names the command that runs, for the next agent: one that died while it ran must not leave it at work beside the same one asked again.
 type leftover struct {
 	Token string `json:"token"` // in the environment of the command and of all it began
@@ -190,7 +193,7 @@ func (d *Driver) endLeftover(ctx context.Context) error {
 	} else if err != nil {
 		d.log.Warn("the word on a command that may still run can't be read", "err", err)
 	}
-	for l.Token != "" {
+	for strings.HasPrefix(l.Token, tokenName) { // the file lies where others may write: it must not name just anybody
 		pids, err := l.find()
 		if err != nil {
 			return err

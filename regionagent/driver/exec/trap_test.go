@@ -197,6 +197,12 @@ func TestLeftoverIsKilledFirst(t *testing.T) {
 	}
 	<-over
 	gone(t, filepath.Join(d.cfg.Dir, "child"))
+	if err := d.write(runningFile, leftover{Token: "PATH=" + os.Getenv("PATH")}); err != nil { // whoever may write there must not have others killed
+		t.Fatal(err)
+	}
+	if err := d.endLeftover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Errorf("the service it had begun: %v", err)
 	}
