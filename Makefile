@@ -13,6 +13,8 @@ TOOL := go tool -modfile=test/tools/tools.mod
 LIVE := ./pkg/bus/... ./pkg/client ./regionagent/driver/postgres/... ./regionagent/driver/exec ./regionagent/export ./regionagent/freezer ./regionagent/guard ./test/stage ./test/e2e ./test/matrix
 PURE := $(addprefix ./,$(wildcard events controller/decide controller/gate controller/rollout controller/fleet regionagent/lease))
 SEEDS ?= 300
+# What every run of the tests simulates: no seed may break an invariant.
+TEST_SEEDS ?= 5000
 SEED ?=
 SCRIPT ?=
 CELLS ?=
@@ -53,11 +55,12 @@ sim: build ## simulate SEEDS=300 fleets under faults, or one: make sim SEED=7
 model: ## explore the rules as built, then without each rule: ONLY=part of a name, TRACE=1 says how in words
 	go run ./test/model/run $(if $(ONLY),-only $(ONLY)) $(if $(TRACE),-trace)
 
-test: ## every test; installs PostgreSQL and Prometheus if they are missing
+test: build ## every test, and TEST_SEEDS=5000 simulated fleets; installs PostgreSQL and Prometheus if they are missing
 	@deploy/need.sh prometheus
 	@mkdir -p bin .cache && rm -f .cache/counts
 	@go build -o bin/count ./test/tools/count
 	{ go test -json -count=1 -timeout 30m -p 1 $(LIVE) || status=1; \
+	  bin/count -as simulator -- bin/switchback sim --seeds $(TEST_SEEDS) || status=1; \
 	  go test -json -count=1 -timeout 20m $$(go list ./... | grep -vxF "$$(go list $(LIVE))") || status=1; exit $${status:-0}; } 2>&1 | bin/count -out .cache/counts
 
 matrix: build ## every fault in every plane on real processes: make matrix, or some: make matrix CELLS='isolated|disk full'
