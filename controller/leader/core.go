@@ -22,6 +22,7 @@ type Core struct {
 	until        events.Instant // leading is trusted until then
 	pollAt       events.Instant
 	holder       string
+	refused      bool // the last claim was, or its term was fenced: what is known may be of a hub that was put back since
 }
 
 // Do is what the loop must do next.
@@ -78,8 +79,15 @@ func (c *Core) wantsIt(now events.Instant) bool {
 }
 
 // Polled takes the answer to a poll: last sequences, and who holds the term. They may be stale: a claim is a compare-and-set.
+//
+// After a claim that was refused what is answered counts even if it is less: the hub may have been put back from a backup, and a claim that expects a term which is not
+// there any more would be refused for ever.
 func (c *Core) Polled(now events.Instant, epoch, lease events.Seq, holder string) {
-	if epoch > c.epoch || lease > c.lease { // a server that is behind may answer with less: no sign of life
+	known, renewed := c.epoch, c.lease
+	if c.refused {
+		c.refused, c.epoch, c.lease = false, epoch, lease
+	}
+	if epoch > known || lease > renewed { // a server that is behind may answer with less: no sign of life
 		c.epoch, c.lease, c.changed = max(epoch, c.epoch), max(lease, c.lease), now
 	}
 	c.holder = holder
@@ -109,5 +117,5 @@ func (c *Core) Abandon(now events.Instant) {
 
 // Lost ends the term: fenced, or the claim was not answered. The next claim waits for a timeout.
 func (c *Core) Lost(now events.Instant) {
-	c.term, c.changed, c.steady, c.until = 0, now, now, 0
+	c.term, c.changed, c.steady, c.until, c.refused = 0, now, now, 0, true
 }

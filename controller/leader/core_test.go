@@ -99,3 +99,22 @@ func TestPreferredTakesOverOnceSteady(t *testing.T) {
 		t.Fatalf("took over after %v: want it steady for %v first", claimed, preferAfter*ttl)
 	}
 }
+
+// TestARefusedClaimIsFollowedByWhatIsThere: the hub was put back from a backup of before the term that everybody knows.
+func TestARefusedClaimIsFollowedByWhatIsThere(t *testing.T) {
+	t.Parallel()
+	c := New(ttl, 0, false, at(0))
+	c.Polled(at(0), 50, 60, "x")
+	c.Polled(at(1), 12, 14, "x")
+	if c.Epoch() != 50 {
+		t.Fatalf("claims expect %d: an answer of a server that is behind lowered it", c.Epoch())
+	}
+	c.Lost(at(ttl + 1)) // the claim that expected 50 was refused
+	c.Polled(at(ttl+2), 12, 14, "x")
+	if c.Epoch() != 12 {
+		t.Fatalf("claims expect %d for ever: 12 is what is there", c.Epoch())
+	}
+	if do, _ := c.Next(at(2*ttl + 3)); do != Claim {
+		t.Fatalf("wants %v: less than what was known is no sign of life", do)
+	}
+}
