@@ -3,6 +3,7 @@ package bus
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -75,6 +76,19 @@ func (s *Store) Wipe(name string) error {
 	}
 	s.streams[name] = &stream{config: st.config, held: map[string][]Message{}, ids: map[string]events.Seq{}}
 	return nil
+}
+
+// Backup keeps a stream as it is now; restore puts it back, sequences and all, as a disk from a backup does.
+func (s *Store) Backup(name string) (restore func(), err error) {
+	st, ok := s.streams[name]
+	if !ok {
+		return nil, fmt.Errorf("back up stream %s: %w", name, ErrUnavailable)
+	}
+	kept := &stream{config: st.config, last: st.last, live: st.live, held: map[string][]Message{}, ids: maps.Clone(st.ids), log: slices.Clone(st.log)}
+	for subject, held := range st.held {
+		kept.held[subject] = slices.Clone(held)
+	}
+	return func() { s.streams[name] = kept }, nil
 }
 
 // Publish stores one message and returns its sequence, with the errors of Bus.Publish. A known ID is not stored again and gets the sequence

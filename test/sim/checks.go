@@ -18,6 +18,7 @@ type checks struct {
 	acked   map[string]mark // up to where a group's commits were acknowledged
 	ended   []ending        // ends that were recorded, of what may have lost something
 	told    map[ending]bool // what was told
+	lost    bool            // the record was, or was put back: groups are rebuilt when somebody asks
 	acting  at              // nothing before it is judged for I7: links changed too recently
 }
 
@@ -38,13 +39,19 @@ func (w *World) recorded(c *ctl, r *events.Record) {
 	}
 	w.trace("RECORD %s epoch %d %s active %s target %s (%s)", r.Group, r.Epoch, r.Phase, r.Active, r.Target, rule)
 	if old == nil {
+		for _, s := range w.pairOf(r.Group).servers {
+			if r.Epoch <= w.seen.seen[s.ref] && r.Op != nil && r.Op.Verb == events.AskRebuildRecord && s.host.agent != nil {
+				w.fail("I2", "the record of %s is rebuilt at epoch %d, and the ledger of %s has seen %d", r.Group, r.Epoch, s.ref, w.seen.seen[s.ref])
+			}
+		}
 		return
 	}
 	w.noteEnds(old, r)
 	if r.Epoch < old.Epoch {
 		w.fail("I2", "record of %s went from epoch %d to %d", r.Group, old.Epoch, r.Epoch)
 	}
-	if r.Active != old.Active && (old.Phase != events.PhaseProved || r.Op == nil || r.Op.Proof == nil || r.Op.Proof.Epoch != r.Epoch) {
+	rebuilt := r.Op != nil && r.Op.Verb == events.AskRebuildRecord // by a person's word on what agents claim
+	if r.Active != old.Active && !rebuilt && (old.Phase != events.PhaseProved || r.Op == nil || r.Op.Proof == nil || r.Op.Proof.Epoch != r.Epoch) {
 		w.fail("I3", "%s was moved to %s without a stored proof of epoch %d", r.Group, r.Active, r.Epoch)
 	}
 	if a, b := w.server(old.Active), w.server(r.Active); r.Active != old.Active && r.Op != nil && (r.Op.Verb == events.AskSwitchover || r.Op.Verb == events.AskFailback || r.Op.Verb == events.AskDrill) && !b.continues(a.timeline, a.lsn) {
@@ -112,6 +119,7 @@ func (w *World) check() {
 		var writer *server
 		r := p.record
 		free := r == nil || w.waived(r)
+		undecided := r != nil && decide.Rebuilding(r) // whoever runs goes on until everybody said passive
 		for _, s := range p.servers {
 			if s.state != events.ServerWritable || !s.acknowledges() || w.now < s.exempt {
 				continue
@@ -126,7 +134,7 @@ func (w *World) check() {
 			if r.Phase == events.PhaseProved && s.ref == r.Active {
 				w.fail("I3", "the stored proof of %s is false: %s is still writable", p.name, s.ref)
 			}
-			if s.ref != r.Active {
+			if s.ref != r.Active && !undecided {
 				w.fail("I8", "%s is writable although the record says %s is active", s.ref, r.Active)
 			}
 		}
@@ -167,9 +175,15 @@ func (w *World) Settled() string {
 			return fmt.Sprintf("nobody was told that %s is %s, nor what it lost", e.op, e.notice)
 		}
 	}
+	if w.seen.lost {
+		w.rebuild()
+	}
 	for i := range w.shape.Groups {
 		g := &w.shape.Groups[i]
 		r := w.seen.records[g.Group]
+		if r == nil && w.seen.lost {
+			return fmt.Sprintf("the record of %s was not rebuilt", g.Group)
+		}
 		if r == nil {
 			if w.waits(g.Group) {
 				continue // it broke before it came under care: a person must make it whole first

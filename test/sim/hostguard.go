@@ -309,7 +309,7 @@ func (h *host) restore(s *server, a lease.Action, end func(events.Result)) {
 	if s.restore != nil {
 		*s.restore = false // of an agent that died: its tools died with it
 	}
-	s.restore = &going
+	s.restore, s.moved = &going, w.now
 	life := h.life
 	over := func(r events.Result) {
 		if s.restore == &going {
@@ -324,14 +324,19 @@ func (h *host) restore(s *server, a lease.Action, end func(events.Result)) {
 			if s.restore == &going {
 				s.restore = nil
 			}
+		case s.refuses > 0:
+			over(events.Result{Outcome: events.Refused, Why: "simulated: never"})
 		case s.frozen || s.state == events.ServerWritable || !going:
 			over(events.Result{Outcome: events.Retry, Why: "simulated: cancelled, frozen or writable"})
+		case s.stalls > 0:
+			w.in(time.Second, func() { step(left) })
 		case w.server(up) == nil || !w.server(up).writable() || !w.net.both(planeData, s.ref.Region, up.Region):
 			over(events.Result{Outcome: events.Retry, Why: "simulated: no source"})
 		case left > 0:
 			if v := w.server(up); s.broken || !v.continues(s.timeline, s.lsn) || a.Copy {
 				s.broken, s.state = true, events.ServerDown
 			}
+			s.moved = w.now
 			w.in(h.between(20*time.Millisecond, 1500*time.Millisecond), func() { step(left - 1) })
 		default:
 			v := w.server(up)
@@ -384,6 +389,9 @@ func (h *host) health(s *server) events.ClusterHealth {
 		if s.end.timeline == s.timeline {
 			ch.End = s.end.at
 		}
+	}
+	if s.restore != nil {
+		ch.Work = &events.Work{Phase: "simulated", Idle: h.w.now - s.moved}
 	}
 	ch.Sync = s.syncHealth()
 	if up := s.source(); up != nil {

@@ -29,6 +29,7 @@ type hub struct {
 	gap     at     // the state stream elects until then
 	leader  string // region that leads the state stream
 	lanes   events.LaneSet
+	fleet   events.FleetConfig
 	reports map[events.Ref]events.Report // as stored, typed: decoding them again and again would be most of a run
 	bodies  map[laneOf]events.LaneBody   // of the last message of each agent on each lane, the same
 	set     events.LaneSet               // what recordedLanes read last, at setAt
@@ -48,6 +49,7 @@ func newHub(w *World) *hub {
 	h := &hub{w: w, store: bus.NewStore(), down: map[string]int{}, slow: map[laneSeen]int{}, deaf: map[laneSeen]int{}, lost: map[heardBy]int{}, late: map[heardBy]int{},
 		cut: map[laneSeen]int{}, there: map[laneSeen]time.Duration{}, back: map[laneSeen]time.Duration{}, lateBy: map[heardBy]time.Duration{},
 		dice: w.luck("hub"), leader: w.shape.Regions[len(w.shape.Regions)-1], reports: map[events.Ref]events.Report{}, bodies: map[laneOf]events.LaneBody{}}
+	h.fleet = events.FleetConfig{Profile: w.d.Profile, MaxOut: 1}
 	for _, s := range events.Streams() {
 		h.must(h.store.Create(s))
 	}
@@ -216,7 +218,7 @@ func (h *hub) stored() (reports []events.Report, groups []fleet.GroupConfig) {
 
 // snapshot is what a new leader reads.
 func (h *hub) snapshot(term events.Seq, region string) fleet.Snapshot {
-	s := fleet.Snapshot{Term: term, Region: region, Lanes: h.recordedLanes(), Fleet: events.FleetConfig{Profile: h.w.d.Profile, MaxOut: 1}}
+	s := fleet.Snapshot{Term: term, Region: region, Lanes: h.recordedLanes(), Fleet: h.fleet}
 	all := func(stream, pattern string, f func(m bus.Message)) {
 		ms, err := h.store.All(stream, pattern)
 		h.must(err)
@@ -260,6 +262,15 @@ func (h *hub) snapshot(term events.Seq, region string) fleet.Snapshot {
 		s.Reports = append(s.Reports, r)
 	})
 	return s
+}
+
+// setUp writes what an empty record begins with: where the acceptors are.
+func (h *hub) setUp() {
+	data, err := json.Marshal(h.lanes)
+	h.must(err)
+	_, err = h.store.Publish(bus.Out{Subject: events.SubjectLanes, Data: data})
+	h.must(err)
+	h.store.Heard()
 }
 
 // loseDisk is the loss of one acceptor's disk: its stream is there again, empty, with sequences that begin anew. It is noticed and rebuilt as a new

@@ -12,7 +12,7 @@ import (
 // kind is one kind of entry: what a schedule may do to the world. To add one, add a row to the table of its class.
 type kind struct {
 	name   string
-	class  string // region, link, process, server, bus, controller, operator
+	class  string // region, link, process, server, bus, controller, operator, care, record
 	weight int    // how often it is drawn, against the others; a mood may say otherwise
 	args   []arg
 	do     func(w *World, a Args) (end func()) // end undoes it when it is over, nil = it is no state
@@ -22,7 +22,7 @@ type kind struct {
 var kinds []kind
 
 func init() { // what a kind does may lead back to the kinds: the compiler takes that for a cycle
-	kinds = slices.Concat(regionKinds, linkKinds, processKinds, serverKinds, busKinds, controllerKinds, operatorKinds)
+	kinds = slices.Concat(regionKinds, linkKinds, processKinds, serverKinds, busKinds, controllerKinds, operatorKinds, careKinds, recordKinds)
 }
 
 func kindOf(name string) *kind {

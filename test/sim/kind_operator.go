@@ -93,6 +93,8 @@ func (w *World) Ask(a events.Ask) {
 	if a.ID == "" {
 		a.ID = fmt.Sprintf("ask-%d", w.asks)
 	}
-	a.Actor = "sim"
+	if a.Actor == "" {
+		a.Actor = "sim"
+	}
 	w.ask(a, 20)
 }

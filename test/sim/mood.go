@@ -50,14 +50,19 @@ var moods = [...]mood{
 		"guard-crash": 14, "guard-paused": 10, "agent-and-guard-crash": 10, "agent-crash": 6, "agent-paused": 6, "host-reboots": 8, "host-paused": 4, "failover": 8, "switchover": 6, "abort": 4,
 		"restore": 4, "server-crash": 6, "server-hangs": 6, "clock-jumps": 4, "bus-lost": 4, "region-isolated": 4,
 	}},
+	// People drill, approve, acknowledge, change policies and ask for what can't be, while hosts and regions are lost.
+	{"care", "some", storm, 4 * time.Second, 0.2, 0.5, 0.1, map[string]int{
+		"care": 4, "claimed-twice": 0, "operator": 2, "region-dies": 8, "region-isolated": 4, "host-reboots": 5, "server-crash": 5, "server-hangs": 4, "agent-crash": 4, "controller-dies": 3, "pair-cut": 4,
+	}},
 }
 
 // shortStorm is long enough for rules that need one group to be moved a few times.
 const shortStorm = 24 * time.Second
 
 // byTurn is the mood of a seed by its remainder: moods added later change as few seeds as can be.
-var byTurn = [16]string{
+var byTurn = [32]string{
 	"mixed", "dark", "unsure", "deaf", "lanes", "promises", "moves", "mixed", "guards", "unsure", "deaf", "mixed", "promises", "moves", "mixed", "deaf",
+	"care", "dark", "unsure", "deaf", "lanes", "promises", "moves", "mixed", "guards", "unsure", "deaf", "mixed", "promises", "moves", "mixed", "deaf",
 }
 
 func moodOf(seed uint64) *mood {

@@ -25,8 +25,8 @@ import (
 //	guard kill|start region=r1
 //	server crash|hang|wake|unit cluster=r1/g1-a   what happens to one server; unit: its unit starts it, past the gate
 //	controller kill|start name=c1
-//	ask verb=failover group=g1|cluster=… [to=…] [for=30m] [unfenced] [copy]  what an operator asks; prints the answer
-//	configure group=g1 [drop=r3/g1-c] [restore=manual] [removed]             a new configuration is applied
+//	ask verb=failover group=g1|cluster=… [to=…] [for=30m] [actor=…] [unfenced] [copy]  what an operator asks; prints the answer
+//	configure group=g1 [drop=r3/g1-c] [restore=manual] [mode=auto] [removed]             a new configuration is applied
 //	expect active|epoch|phase group=g1 is=…       of the record
 //	expect writable|stopped|frozen|follows cluster=r1/g1-a [not]              follows: streams from the group's active
 //	expect role|hold cluster=r1/g1-a is=passive                               of the record; hold: a failed cluster waits for a person
@@ -237,7 +237,7 @@ func (s *scene) controller(words []string, arg map[string]string) (string, error
 }
 
 func (s *scene) ask(words []string, arg map[string]string) (string, error) {
-	a := events.Ask{Verb: take(arg, "verb"), Group: take(arg, "group"), Region: take(arg, "region"), To: take(arg, "to"), ID: take(arg, "id"), Cluster: take(arg, "cluster"), Reason: "scenario"}
+	a := events.Ask{Verb: take(arg, "verb"), Group: take(arg, "group"), Region: take(arg, "region"), To: take(arg, "to"), ID: take(arg, "id"), Cluster: take(arg, "cluster"), Actor: take(arg, "actor"), Reason: "scenario"}
 	if v := take(arg, "for"); v != "" {
 		d, err := time.ParseDuration(v)
 		if err != nil {
@@ -317,8 +317,11 @@ func (s *scene) expect(words []string, arg map[string]string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		act := s.w.server(s.w.seen.records[v.cfg.Group].Active)
-		is := map[string]bool{"writable": v.writable(), "stopped": v.state.Stopped(), "frozen": v.frozen, "follows": v.source() == act}[words[0]]
+		var act *server
+		if r := s.w.seen.records[v.cfg.Group]; r != nil {
+			act = s.w.server(r.Active)
+		}
+		is := map[string]bool{"writable": v.writable(), "stopped": v.state.Stopped(), "frozen": v.frozen, "follows": act != nil && v.source() == act}[words[0]]
 		if is == not {
 			return "", fmt.Errorf("%s is %s, frozen %v, writable %v", v.ref, v.state, v.frozen, v.writable())
 		}
@@ -336,7 +339,7 @@ func (s *scene) expect(words []string, arg map[string]string) (string, error) {
 }
 
 func (s *scene) configure(words []string, arg map[string]string) (string, error) {
-	name, drop, restore := take(arg, "group"), take(arg, "drop"), take(arg, "restore")
+	name, drop, restore, mode := take(arg, "group"), take(arg, "drop"), take(arg, "restore"), take(arg, "mode")
 	for i := range s.w.shape.Groups {
 		g := s.w.shape.Groups[i]
 		if g.Group != name {
@@ -344,6 +347,9 @@ func (s *scene) configure(words []string, arg map[string]string) (string, error)
 		}
 		g.Removed = len(words) > 0 && words[0] == "removed"
 		g.Restore = events.Restore(restore)
+		if mode != "" {
+			g.Mode = events.Mode(mode)
+		}
 		g.Recovery = nil
 		for _, r := range s.w.shape.Groups[i].Recovery {
 			if r.String() != drop {
