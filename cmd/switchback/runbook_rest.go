@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -16,6 +17,13 @@ func (b *runbook) home(d *document.Document) {
 	for _, g := range b.groups {
 		if g.Config.Restore == events.RestoreManual {
 			s.Type("switchback restore " + g.Group)
+		}
+	}
+	for _, g := range b.groups {
+		if f := g.Config.Failback; f != nil && f.Mode == events.FailbackAuto {
+			s.Point(g.Group + " comes home by itself once it and its home have been well for long enough")
+		} else if f != nil && f.On != nil {
+			s.Point(fmt.Sprintf("%s comes home by its schedule: cron %q, zone %s", g.Group, f.On.Cron, cmp.Or(f.On.Zone, "UTC")))
 		}
 	}
 	u := d.Under("Bring it home").Say("Restores what must be, then swaps without loss; until the swap everything goes on where it is.")

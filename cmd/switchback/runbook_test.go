@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
@@ -24,6 +25,8 @@ func bookOf() runbook {
 	record := *orders.Record
 	search.Group, search.Record, search.Config.Group, search.Config.Priority, search.Config.Mode, search.Config.DependsOn = "search", &record, "search", 5, events.ModeManual, []string{"orders"}
 	search.Config.Restore = events.RestoreManual
+	orders.Config.Failback = &events.Failback{Mode: events.FailbackAuto, Stable: events.Duration(30 * time.Minute)}
+	search.Config.Failback = &events.Failback{Mode: events.FailbackSchedule, On: &events.Schedule{Cron: "0 3 * * 6", Zone: "Europe/Helsinki"}}
 	return runbook{status: s, durations: d, groups: byPriority([]fleet.GroupView{orders, search, billingView()}), now: noon}
 }
 
@@ -35,7 +38,7 @@ func TestRunbook(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "runbook", text.Bytes())
-	for _, want := range []string{"search", "is in mode manual"} {
+	for _, want := range []string{"search", "is in mode manual", "orders comes home by itself", `search comes home by its schedule: cron "0 3`} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the runbook does not say %q", want)
 		}
