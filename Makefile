@@ -21,11 +21,12 @@ TEST_SEEDS ?= 5000
 SEED ?=
 SCRIPT ?=
 CELLS ?=
+GROUPS ?= 40
 
-.PHONY: help build check fmt vet lint generated hygiene race sim model test compute matrix demo bench clean
+.PHONY: help build check fmt vet lint generated hygiene race sim model test compute matrix e2e-fleet demo bench clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/switchback
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/switchback ./cmd/switchback
@@ -75,6 +76,10 @@ matrix: build ## every fault in every plane on real processes: make matrix, or s
 	@deploy/need.sh
 	@mkdir -p .cache
 	go run ./test/tools/matrix -json .cache/matrix.json $(if $(CELLS),-cells '$(CELLS)')
+
+e2e-fleet: ## 40 real groups lose their region and come home, their controllers killed 20 times on the way; two cores: make e2e-fleet GROUPS=6
+	@deploy/need.sh
+	go test -count=1 -timeout 40m -v ./test/e2e -run '^TestFleetComesHome$$' -fleet-groups $(GROUPS) -fleet-kills 20
 
 demo: build ## lose a region and see it move: make demo, or unattended: make demo SCRIPT=1
 	@deploy/need.sh

@@ -19,8 +19,9 @@ import (
 const (
 	clientPort     = "4222"
 	clusterPort    = "6222"
-	peersPort      = "8701"
-	agentMetrics   = "8702"
+	peersPort      = 8701 // of a region's first host; each further one adds hostPorts
+	agentMetrics   = 8702
+	hostPorts      = 10
 	controlMetrics = "8703"
 	hubMetrics     = "8704"
 )
@@ -33,8 +34,10 @@ type site struct {
 	Addresses            map[string]string
 	Agent, Controller    identity
 	Bin, User, Kernel    string
-	Servers              []*Server // of the region
-	Plains               []*Plain  // of the region
+	Profile, Name, State string
+	Peers, Metrics       int
+	Servers              []*Server // of the host
+	Plains               []*Plain  // of the host
 }
 
 var files = template.Must(template.New("").Parse(`
@@ -50,18 +53,18 @@ metrics: {listen: {{.Address}}:` + hubMetrics + `}
 {{- define "controller"}}region: {{.Region}}
 name: c1
 {{if .Witness}}prefer_leader: true
-{{end}}profile: fast
+{{end}}profile: {{.Profile}}
 nats: {servers: {{template "servers" .}}}
 tls: {cert: {{.Controller.Cert}}, key: {{.Controller.Key}}, ca: {{.Controller.CA}}}
 metrics: {listen: {{.Address}}:` + controlMetrics + `}
 {{end}}
 {{- define "agent"}}region: {{.Region}}
-name: db1
+name: {{.Name}}
 hub: {{template "servers" .}}
 identity: {cert: {{.Agent.Cert}}, cert_key: {{.Agent.Key}}, ca: {{.Agent.CA}}}
-listen: {peers: {{.Address}}:` + peersPort + `, metrics: {{.Address}}:` + agentMetrics + `}
-state: {{.Dir}}/state
-profile: fast
+listen: {peers: {{.Address}}:{{.Peers}}, metrics: {{.Address}}:{{.Metrics}}}
+state: {{.State}}
+profile: {{.Profile}}
 {{if .Kernel}}fence: {kernel: {{.Kernel}}}
 {{end}}clusters:
 {{- range .Servers}}
@@ -87,42 +90,67 @@ func (site) Verbs() []string {
 func (s *Stage) writeRegion(region string, a *authority) error {
 	d := site{
 		Region: region, Address: s.net.address(region), Dir: s.dir(region), Witness: region == North, Regions: Regions, Addresses: map[string]string{},
-		Bin: s.bin, User: s.owner.name, Kernel: cmp.Or(s.options.Kernel, config.KernelOff),
+		Bin: s.bin, User: s.owner.name, Kernel: cmp.Or(s.options.Kernel, config.KernelOff), Profile: s.options.profile(),
 	}
 	for _, r := range Regions {
 		d.Addresses[r] = s.net.address(r)
 	}
-	for _, v := range s.servers {
-		if v.Ref.Region == region {
-			d.Servers = append(d.Servers, v)
-		}
+	var err error
+	d.Controller, err = a.issue(region+"-controller", d.Address)
+	for _, k := range []Kind{Hub, Controller} {
+		err = errors.Join(err, s.writeProcess(k, "", filepath.Join(d.Dir, string(k)+".yaml"), d))
 	}
-	for _, p := range s.plains {
-		if p.Ref.Region == region {
-			d.Plains = append(d.Plains, p)
+	for n := range s.options.hosts() {
+		if err == nil {
+			err = s.writeHost(n, a, d)
 		}
-	}
-	kinds := []Kind{Hub, Controller}
-	if len(d.Servers) > 0 || len(d.Plains) > 0 {
-		kinds = append(kinds, Guard, Agent)
-	}
-	var err1, err2 error
-	d.Controller, err1 = a.issue(region+"-controller", d.Address)
-	d.Agent, err2 = a.issue(region+"-agent", d.Address)
-	err := errors.Join(err1, err2, os.Mkdir(filepath.Join(d.Dir, "state"), 0o700))
-	for _, k := range kinds {
-		p := &process{kind: k, region: region, config: filepath.Join(d.Dir, string(k)+".yaml"), log: filepath.Join(s.home.dir, "log", region+"-"+string(k))}
-		name := string(k)
-		if k == Guard { // reads its agent's file
-			name, p.config = string(Agent), filepath.Join(d.Dir, string(Agent)+".yaml")
-		}
-		err = errors.Join(err, render(p.config, name, d))
-		s.processes = append(s.processes, p)
 	}
 	if err != nil {
 		return fmt.Errorf("write files of %s: %w", region, err)
 	}
 	return nil
+}
+
+// writeHost does so for one of its database hosts, which holds every so manieth server; one that would hold none is not there.
+func (s *Stage) writeHost(n int, a *authority, d site) (err error) {
+	i := 0
+	for _, v := range s.servers {
+		if v.Ref.Region != d.Region {
+			continue
+		}
+		if i%s.options.hosts() == n {
+			d.Servers = append(d.Servers, v)
+		}
+		i++
+	}
+	for _, p := range s.plains {
+		if n == 0 && p.Ref.Region == d.Region {
+			d.Plains = append(d.Plains, p)
+		}
+	}
+	if len(d.Servers)+len(d.Plains) == 0 {
+		return nil
+	}
+	more := ""
+	if n > 0 {
+		more = fmt.Sprint("-", n+1)
+	}
+	d.Name, d.State, d.Peers, d.Metrics = fmt.Sprint("db", n+1), filepath.Join(d.Dir, "state"+more), peersPort+n*hostPorts, agentMetrics+n*hostPorts
+	if d.Agent, err = a.issue(d.Region+"-agent"+more, d.Address); err != nil {
+		return err
+	}
+	config := filepath.Join(d.Dir, string(Agent)+more+".yaml") // the guard reads its agent's file
+	return errors.Join(os.Mkdir(d.State, 0o700), s.writeProcess(Guard, more, config, d), s.writeProcess(Agent, more, config, d))
+}
+
+// writeProcess writes a process's file and makes it known.
+func (s *Stage) writeProcess(k Kind, more, config string, d site) error {
+	name := string(k)
+	if k == Guard {
+		name = string(Agent)
+	}
+	s.processes = append(s.processes, &process{kind: k, region: d.Region, config: config, state: d.State, log: filepath.Join(s.home.dir, "log", d.Region+"-"+string(k)+more)})
+	return render(config, name, d)
 }
 
 func render(path, name string, d site) error {
@@ -134,9 +162,11 @@ func render(path, name string, d site) error {
 }
 
 // Fleet is the text of the fleet file for these groups.
-func Fleet(groups []Group) string {
+func Fleet(groups []Group) string { return fleetFile(defaultProfile, groups) }
+
+func fleetFile(profile string, groups []Group) string {
 	var b strings.Builder
-	b.WriteString("version: 1\ndefaults: {profile: fast}\ngroups:\n")
+	fmt.Fprintf(&b, "version: 1\ndefaults: {profile: %s}\ngroups:\n", profile)
 	for _, g := range groups {
 		mode := g.Mode
 		if mode == "" {

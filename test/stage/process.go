@@ -2,10 +2,12 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -28,6 +30,7 @@ type process struct {
 	region string
 	config string
 	log    string
+	state  string // of an agent: its directory
 
 	mu         sync.Mutex
 	cmd        *exec.Cmd // nil = not running
@@ -124,42 +127,47 @@ func (p *process) gone() {
 	}
 }
 
-func (s *Stage) process(kind Kind, region string) (*process, error) {
+// of finds a region's processes of a kind: one of each host.
+func (s *Stage) of(kind Kind, region string) (all []*process, err error) {
 	for _, p := range s.processes {
 		if p.kind == kind && p.region == region {
-			return p, nil
+			all = append(all, p)
 		}
 	}
-	return nil, fmt.Errorf("no %s in region %q", kind, region)
+	if len(all) == 0 {
+		err = fmt.Errorf("no %s in region %q", kind, region)
+	}
+	return all, err
 }
 
-// Log is the file a process writes its log to.
+// Log is the file a process writes its log to; of several hosts, the first one's.
 func (s *Stage) Log(kind Kind, region string) string {
-	p, err := s.process(kind, region)
+	all, err := s.of(kind, region)
 	if err != nil {
 		return ""
 	}
-	return p.log
+	return all[0].log
 }
 
-// Running reports whether a process runs.
+// Running reports whether a process runs; of several hosts, whether any does.
 func (s *Stage) Running(kind Kind, region string) bool {
-	p, err := s.process(kind, region)
-	if err != nil {
-		return false
-	}
+	all, _ := s.of(kind, region) // none there, none runs
+	return slices.ContainsFunc(all, (*process).running)
+}
+
+func (p *process) running() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cmd != nil
 }
 
-// StartProcess starts a process that does not run.
+// StartProcess starts a process that does not run; of several hosts, on each.
 func (s *Stage) StartProcess(kind Kind, region string) error {
-	p, err := s.process(kind, region)
-	if err != nil {
-		return err
+	all, err := s.of(kind, region)
+	for _, p := range all {
+		err = errors.Join(err, s.start(p))
 	}
-	return s.start(p)
+	return err
 }
 
 // StopProcess asks a process to end (SIGTERM) and waits for it.
@@ -174,33 +182,32 @@ func (s *Stage) KillProcess(kind Kind, region string) error {
 
 // Pause stops a process where it stands (SIGSTOP); Resume lets it go on. Whoever ends it meanwhile finds it started again.
 func (s *Stage) Pause(kind Kind, region string) error {
-	p, err := s.process(kind, region)
-	if err != nil {
-		return err
+	all, err := s.of(kind, region)
+	for _, p := range all {
+		p.supervise(true)
+		err = errors.Join(err, p.signal(syscall.SIGSTOP, false))
 	}
-	p.supervise(true)
-	return p.signal(syscall.SIGSTOP, false)
+	return err
 }
 
 // Resume lets a paused process go on, if it is the same still.
 func (s *Stage) Resume(kind Kind, region string) error {
-	p, err := s.process(kind, region)
-	if err != nil {
-		return err
-	}
-	if err = p.signal(syscall.SIGCONT, false); err != nil && p.supervise(true) {
-		err = nil // on its way up
+	all, err := s.of(kind, region)
+	for _, p := range all {
+		if e := p.signal(syscall.SIGCONT, false); e != nil && !p.supervise(true) { // else it is on its way up
+			err = errors.Join(err, e)
+		}
 	}
 	return err
 }
 
 func (s *Stage) send(kind Kind, region string, sig syscall.Signal, wait bool) error {
-	p, err := s.process(kind, region)
-	if err != nil {
-		return err
+	all, err := s.of(kind, region)
+	for _, p := range all {
+		p.supervise(false)
+		err = errors.Join(err, p.signal(sig, wait))
 	}
-	p.supervise(false)
-	return p.signal(sig, wait)
+	return err
 }
 
 // Command runs the binary with these arguments outside every region, with the hub's addresses in its environment, and returns what it printed to

@@ -4,16 +4,20 @@
 package stage
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/pkg/config"
 )
 
 // Options say what to build.
@@ -31,6 +35,18 @@ type Options struct {
 	Commands string // absolute path of the program that is every command of the groups of plain processes; it is called with the verb, the directory and the file to write to
 
 	Settings string // more lines for every server's postgresql.conf
+	Hosts    int    // database hosts of each region, each with an agent and a guard, that share its servers; 0 = 1
+	Profile  string // of durations; empty = fast
+}
+
+const defaultProfile = "fast"
+
+func (o *Options) profile() string { return cmp.Or(o.Profile, defaultProfile) }
+func (o *Options) hosts() int      { return max(1, o.Hosts) }
+
+// limit bounds how long so many groups take to come under care on a busy machine.
+func (o *Options) limit() time.Duration {
+	return time.Minute + time.Duration(len(o.Groups))*3*time.Second
 }
 
 // Stage is a running fleet. Its methods may be called from one goroutine; writers and followers run beside it.
@@ -170,13 +186,16 @@ func (s *Stage) runFleet() (err error) {
 	if err := s.WaitLeader(North, 60*time.Second); err != nil {
 		return err
 	}
+	if err := s.measure(); err != nil {
+		return err
+	}
 	if err := s.startAll(func(p *process) bool { return !first(p) }); err != nil {
 		return err
 	}
-	if out, err := s.Apply(Fleet(s.options.Groups)); err != nil {
+	if out, err := s.Apply(fleetFile(s.options.profile(), s.options.Groups)); err != nil {
 		return fmt.Errorf("apply fleet: %w %s", err, out)
 	}
-	return s.WaitProtected(60 * time.Second)
+	return s.WaitProtected(s.options.limit())
 }
 
 func (s *Stage) startAll(which func(*process) bool) error {
@@ -188,6 +207,44 @@ func (s *Stage) startAll(which func(*process) bool) error {
 		}
 	}
 	return nil
+}
+
+// measure has every host's agent measure S before any of them works, where a region has several: in life they don't share a machine, and here each would slow down the
+// self-test of every other. What an agent measured is kept for the next one of the same boot.
+func (s *Stage) measure() error {
+	if s.options.hosts() == 1 {
+		return nil
+	}
+	d, err := events.Profile(s.options.profile())
+	for _, p := range s.processes {
+		if p.kind != Agent || err != nil {
+			continue
+		}
+		if err = s.start(p); err == nil {
+			err = until(s.ctx, time.Minute, func(context.Context) error { return inTime(p.state, d.Freeze) }) // one that is too slow measures again by itself
+		}
+		if err == nil {
+			err = p.signal(syscall.SIGTERM, true)
+		}
+		if err != nil {
+			err = fmt.Errorf("measure a host of %s: %w", p.region, err)
+		}
+	}
+	return err
+}
+
+// inTime says whether an agent measured that it can freeze everything within a limit.
+func inTime(state string, limit time.Duration) error {
+	file := config.Agent{State: state}
+	b, err := os.ReadFile(file.Measured())
+	if err != nil {
+		return err
+	}
+	var m struct{ Body struct{ Took time.Duration } }
+	if err = json.Unmarshal(b, &m); err == nil && m.Body.Took > limit {
+		err = fmt.Errorf("to freeze everything takes %v, want %v", m.Body.Took, limit)
+	}
+	return err
 }
 
 func (s *Stage) dir(region string) string { return filepath.Join(s.home.dir, region) }
