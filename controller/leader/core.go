@@ -17,6 +17,7 @@ type Core struct {
 	epoch, lease events.Seq     // last sequences seen of ctl.epoch and ctl.lease
 	changed      events.Instant // when either was last seen to change, on our clock
 	steady       events.Instant // since when every poll was answered
+	watched      events.Instant // when the last answer to a poll was taken, or this began to watch
 	term         events.Seq     // 0 = follower
 	renewAt      events.Instant
 	until        events.Instant // leading is trusted until then
@@ -38,7 +39,7 @@ const (
 
 // New returns a follower. rank orders those that would claim at the same time: 0 claims first.
 func New(ttl time.Duration, rank int, prefer bool, now events.Instant) *Core {
-	return &Core{ttl: ttl, late: time.Duration(rank) * ttl / 4, prefer: prefer, changed: now, steady: now}
+	return &Core{ttl: ttl, late: time.Duration(rank) * ttl / 4, prefer: prefer, changed: now, steady: now, watched: now}
 }
 
 // Term is the term this controller leads in, 0 if it does not.
@@ -58,6 +59,9 @@ func (c *Core) Next(now events.Instant) (Do, events.Instant) {
 			return Renew, c.renewAt
 		}
 		return Wait, c.renewAt
+	}
+	if now.Sub(c.watched) > c.ttl { // it stood still itself: whether the leader did, too, nobody has seen
+		c.changed, c.steady, c.watched = now, now, now
 	}
 	if now.Sub(c.changed) > c.ttl+c.late || c.wantsIt(now) {
 		c.changed, c.steady = now, now // one claim per timeout
@@ -90,11 +94,11 @@ func (c *Core) Polled(now events.Instant, epoch, lease events.Seq, holder string
 	if epoch > known || lease > renewed { // a server that is behind may answer with less: no sign of life
 		c.epoch, c.lease, c.changed = max(epoch, c.epoch), max(lease, c.lease), now
 	}
-	c.holder = holder
+	c.holder, c.watched = holder, now
 }
 
 // PollFailed takes a poll without an answer: nothing is known, nothing is claimed on it.
-func (c *Core) PollFailed(now events.Instant) { c.changed, c.steady = now, now }
+func (c *Core) PollFailed(now events.Instant) { c.changed, c.steady, c.watched = now, now, now }
 
 // Claimed takes a claim that was stored at seq; sent is when it left. Trust counts from then, never from the answer.
 func (c *Core) Claimed(sent events.Instant, seq events.Seq) {
@@ -112,10 +116,10 @@ func (c *Core) Renewed(sent events.Instant) {
 // lead, so it is claimed at once; a claim that lost, or a fence, waits for a timeout (Lost).
 func (c *Core) Abandon(now events.Instant) {
 	c.term, c.until = 0, 0
-	c.changed, c.steady = now.Add(-c.ttl-c.late-1), now
+	c.changed, c.steady, c.watched = now.Add(-c.ttl-c.late-1), now, now
 }
 
 // Lost ends the term: fenced, or the claim was not answered. The next claim waits for a timeout.
 func (c *Core) Lost(now events.Instant) {
-	c.term, c.changed, c.steady, c.until, c.refused = 0, now, now, 0, true
+	c.term, c.changed, c.steady, c.watched, c.until, c.refused = 0, now, now, now, 0, true
 }

@@ -24,6 +24,7 @@ func TestClaimsOnlyAfterATimeoutWithoutASign(t *testing.T) {
 	if do, _ := c.Next(at(ttl + ttl/2)); do == Claim {
 		t.Fatal("claims although the lease was renewed half a TTL ago")
 	}
+	c.Polled(at(2*ttl), 5, 10, "r/c") // it goes on looking
 	if do, _ := c.Next(at(2*ttl + 1)); do != Claim {
 		t.Fatalf("wants %v a TTL after the last renewal: want a claim", do)
 	}
@@ -84,6 +85,27 @@ func TestNothingIsClaimedOnSilence(t *testing.T) {
 	}
 }
 
+// One that stood still itself has not seen that the leader did: it would take a healthy leader's term when it goes on.
+func TestPausedFollowerLooksBeforeItClaims(t *testing.T) {
+	t.Parallel()
+	for _, prefer := range []bool{false, true} {
+		c := New(ttl, 0, prefer, at(0))
+		c.Polled(at(0), 5, 9, "r/c")
+		gone := 20 * ttl
+		if do, _ := c.Next(at(gone)); do != Poll {
+			t.Fatalf("wants %v after a pause: want it to look first", do)
+		}
+		c.Polled(at(gone+1), 5, 40, "r/c")
+		if do, _ := c.Next(at(gone + ttl/2)); do == Claim {
+			t.Fatal("claims although the leader was seen to renew")
+		}
+		c.Polled(at(gone+ttl), 5, 40, "r/c")
+		if do, _ := c.Next(at(gone + ttl + 2)); do != Claim {
+			t.Fatalf("wants %v a TTL after what it saw last: want a claim", do)
+		}
+	}
+}
+
 func TestPreferredTakesOverOnceSteady(t *testing.T) {
 	t.Parallel()
 	c := New(ttl, 0, true, at(0))
@@ -114,6 +136,7 @@ func TestARefusedClaimIsFollowedByWhatIsThere(t *testing.T) {
 	if c.Epoch() != 12 {
 		t.Fatalf("claims expect %d for ever: 12 is what is there", c.Epoch())
 	}
+	c.Polled(at(2*ttl+2), 12, 14, "x") // it goes on looking
 	if do, _ := c.Next(at(2*ttl + 3)); do != Claim {
 		t.Fatalf("wants %v: less than what was known is no sign of life", do)
 	}
