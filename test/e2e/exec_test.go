@@ -1,24 +1,35 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/test/stage"
 )
 
 // TestPlainProcesses loses the active side of a pair of plain processes (kind exec), driven by the commands of deploy/examples, and comes home; then swaps it there and back. There
-// must never be two of the process: both write to one file, and whoever wrote last has written all since it began, move by move. What the moves lose is said to be not known.
+// must never be two of the process: both write to one file, and whoever wrote last has written all since it began, move by move. What the moves lose is said to be not known. Its metrics follow the
+// active in a real Prometheus, by the same lines in every agent's file.
 func TestPlainProcesses(t *testing.T) {
 	commands, err := filepath.Abs("../../deploy/examples/exec-commands")
 	if err != nil {
 		t.Fatal(err)
 	}
 	shop := stage.Group{Name: "shop", Home: stage.West, Plain: true}
-	p := beginWith(t, stage.Options{Groups: []stage.Group{shop}, Commands: commands})
+	p := beginWith(t, stage.Options{
+		Groups: []stage.Group{shop}, Commands: commands,
+		Metrics: "{every: 1s, remote_write: {url: http://OUTSIDE:9090/api/v1/write, labels: {env: e2e}}}",
+	})
+	seen := p.prometheus()
 	west, central := shop.Primary(), shop.Recovery()
 	want := []events.Ref{west}
 	turns := func(more ...events.Ref) {
@@ -38,11 +49,13 @@ func TestPlainProcesses(t *testing.T) {
 		}
 	}
 	turns()
+	seen(stage.West)
 
 	skip := p.heard()
 	p.darkenPlain(shop)
 	p.told(skip, shop, events.NoticeServing, nil)
 	turns(central)
+	seen(stage.Central)
 	if v := p.view(shop.Name); v.Record.Op.Loss == nil || !v.Record.Op.Loss.NoLog {
 		t.Errorf("loss %+v: want it not known", v.Record.Op.Loss)
 	}
@@ -58,6 +71,7 @@ func TestPlainProcesses(t *testing.T) {
 	}
 	p.failback(shop)
 	turns(west)
+	seen(stage.West)
 
 	for _, to := range []events.Ref{central, west} {
 		p.do(p.insist(events.AskSwitchover, shop, "swap-to-"+to.Cluster, ""))
@@ -102,4 +116,42 @@ func inTurn(by []events.Ref) (turns []events.Ref) {
 		}
 	}
 	return turns
+}
+
+// prometheus runs one outside every region, and returns what waits until it shows a region, and none else, as the active.
+func (p *play) prometheus() (seen func(region string)) {
+	p.t.Helper()
+	if _, err := exec.LookPath("prometheus"); err != nil {
+		p.t.Fatal("no prometheus here: run deploy/need.sh prometheus")
+	}
+	config := filepath.Join(p.Dir(), "prometheus.yml")
+	p.do(os.WriteFile(config, []byte("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs: []\n"), 0o644))
+	// A region that is dark can't say that its series have ended: how long they are shown then is Prometheus's.
+	p.do(p.StartOutside("prometheus", exec.Command("prometheus", "--config.file="+config, "--storage.tsdb.path=data", "--web.listen-address="+p.OutsideAddress()+":9090",
+		"--web.enable-remote-write-receiver", "--query.lookback-delta=4s", "--log.level=warn")))
+	client := &http.Client{Transport: &http.Transport{DialContext: p.DialOutside, DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	return func(region string) {
+		p.t.Helper()
+		for _, q := range []string{`switchback_cluster_up{group="shop",role="active",env="e2e"} == 1`, `switchback_cluster_in_epoch{group="shop",role="active"}`} {
+			p.wait("Prometheus shows "+region+", and it alone, for "+q, func() error {
+				resp, err := client.Get("http://" + p.OutsideAddress() + ":9090/api/v1/query?query=" + url.QueryEscape(q))
+				if err != nil {
+					return err
+				}
+				defer resp.Body.Close()
+				var answer struct {
+					Data struct {
+						Result []struct{ Metric map[string]string }
+					}
+				}
+				if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+					return err
+				}
+				if got := answer.Data.Result; len(got) != 1 || got[0].Metric["cloud_region"] != region {
+					return fmt.Errorf("%+v", got)
+				}
+				return nil
+			})
+		}
+	}
 }

@@ -33,6 +33,7 @@ type site struct {
 	Regions              []string
 	Addresses            map[string]string
 	Agent, Controller    identity
+	Export               string
 	Bin, User, Kernel    string
 	Profile, Name, State string
 	Peers, Metrics       int
@@ -66,6 +67,7 @@ listen: {peers: {{.Address}}:{{.Peers}}, metrics: {{.Address}}:{{.Metrics}}}
 state: {{.State}}
 profile: {{.Profile}}
 {{if .Kernel}}fence: {kernel: {{.Kernel}}}
+{{end}}{{if .Export}}metrics: {{.Export}}
 {{end}}clusters:
 {{- range .Servers}}
   {{.Ref.Cluster}}: {postgres: {data: {{.Data}}, bin: {{$.Bin}}, user: {{$.User}}, advertise: {{.Address}}}}
@@ -91,6 +93,7 @@ func (s *Stage) writeRegion(region string, a *authority) error {
 	d := site{
 		Region: region, Address: s.net.address(region), Dir: s.dir(region), Witness: region == North, Regions: Regions, Addresses: map[string]string{},
 		Bin: s.bin, User: s.owner.name, Kernel: cmp.Or(s.options.Kernel, config.KernelOff), Profile: s.options.profile(),
+		Export: strings.ReplaceAll(s.options.Metrics, "OUTSIDE", s.net.address(Outside)),
 	}
 	for _, r := range Regions {
 		d.Addresses[r] = s.net.address(r)

@@ -34,6 +34,8 @@ type Options struct {
 
 	Commands string // absolute path of the program that is every command of the groups of plain processes; it is called with the verb, the directory and the file to write to
 
+	Metrics string // metrics of every agent's file, in YAML; OUTSIDE in it is the address of whoever receives them there
+
 	Settings string // more lines for every server's postgresql.conf
 	Hosts    int    // database hosts of each region, each with an agent and a guard, that share its servers; 0 = 1
 	Profile  string // of durations; empty = fast
