@@ -28,10 +28,14 @@ func ParseSchedule(text string) (Schedule, error) {
 				s.Entries = append(s.Entries, e)
 				return err
 			case words[0] == "world" && shape.Regions == nil:
-				if s.Setting, err = ParseSetting(arguments(words[1:])); err == nil {
-					shape = s.Setting.Shape()
+				args := arguments(words[1:])
+				if s.Setting, err = ParseSetting(args); err != nil {
+					return err
 				}
-				return err
+				for name := range args {
+					return fmt.Errorf("argument %s is not of world", name)
+				}
+				shape = s.Setting.Shape()
 			case words[0] == "schedule" && len(words) == 2 && s.Until == 0 && shape.Regions != nil:
 				open = true
 				s.Until, err = time.ParseDuration(arguments(words[1:])["until"])

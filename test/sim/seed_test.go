@@ -70,6 +70,31 @@ func TestDrawnSchedulesAreScenarios(t *testing.T) {
 				t.Fatalf("seed %d: %q was read as %q", seed, e, got)
 			}
 		}
+		got, err := ParseSchedule("# how it was drawn\n\n" + s.String())
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if got.String() != s.String() {
+			t.Fatalf("seed %d: the schedule\n%s\nwas read as\n%s", seed, s, got)
+		}
+	}
+}
+
+func TestParseScheduleSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                                 "no `schedule until",
+		"world seed=1\n":                   "no `schedule until",
+		"world seed=x\n":                   "line 1:",
+		"world seed=1 wheather=fine\n":     "wheather",
+		"schedule until=9s\n":              "want world",
+		"world seed=1\nschedule until=9\n": "missing unit",
+		"world seed=1\nschedule until=9s\n1s bus-list\n----\n":   "line 3:",
+		"world seed=1\nschedule until=9s\n----\nadvance d=10s\n": "want world",
+	} {
+		if _, err := ParseSchedule(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v: want %q", text, err, want)
+		}
 	}
 }
 
