@@ -21,7 +21,8 @@ func life() Config {
 // Case is a configuration, and how it is used.
 type Case struct {
 	Config
-	Aid bool // only a removed rule is looked for here
+	Aid   bool // only a removed rule is looked for here
+	Whole bool // small: always searched to its end
 }
 
 // Cases are all configurations. Those that are no aid must hold in every state.
@@ -37,6 +38,10 @@ func Cases() []Case {
 	aid := func(name string, c Config, change func(*Config)) {
 		add(name, c, change)
 		cs[len(cs)-1].Aid = true
+	}
+	whole := func(name string, c Config, change func(*Config)) {
+		add(name, c, change)
+		cs[len(cs)-1].Whole = true
 	}
 	add("life", life(), nil)
 	add("life/acks", life(), func(c *Config) { c.LostAcks = true })
@@ -65,6 +70,12 @@ func Cases() []Case {
 	add("alone", life(), func(c *Config) {
 		c.Answers, c.Leaderless, c.Runs, c.Disks, c.Run, c.Wait = true, true, true, 1, 3, 3
 	})
+	add("ledger", life(), func(c *Config) { c.Ledgers, c.Persons, c.Rejoins = 1, 1, 1 })
+	whole("ledger/stay", life(), func(c *Config) { c.Ledgers, c.Persons, c.Rejoins, c.Epochs = 1, 1, 1, 1 })
+	add("sync", life(), func(c *Config) { c.Perfect, c.Sync, c.Writes, c.From = []bool{true, true}, true, 1, told })
+	whole("sync/deaf", life(), func(c *Config) { c.Perfect, c.Sync, c.Writes, c.Deaf, c.From = []bool{true, true}, true, 1, true, told })
+	add("sync/leave", life(), func(c *Config) { c.Perfect, c.Sync, c.Writes, c.Waits = []bool{true, true}, true, 2, 1 })
+	add("sync/lease", life(), func(c *Config) { c.Sync, c.Writes, c.From = true, 2, told })
 	add("exempt", life(), func(c *Config) { c.Isolation = events.IsolationKeepRunning })
 	add("lanes", lanes(), nil)
 	add("lanes/acks", lanes(), func(c *Config) { c.LostAcks = true })

@@ -28,6 +28,13 @@ type Config struct {
 	Guards   int  // restarts of guards
 	Disks    int  // acceptors that lose theirs
 	Leaders  int  // changes of the leader
+	Sync     bool // the group is in sync; two hosts, one group
+	Writes   int  // writes of clients
+	Deaf     bool // no command reaches the first host
+	Waits    int  // ticks after which whoever commits wait for is replaced, or they go on alone; 0 = never
+	Rejoins  int  // times a person asks for a rejoin
+	Ledgers  int  // agents that begin anew without their ledger
+	Persons  int  // agents that a person starts anew, of those that met somebody else on their lanes
 	Delayed  int  // messages under way when time passes
 	LostAcks bool // publishes that are stored but not answered
 	Grants   bool // agents reach each other
@@ -41,6 +48,7 @@ type Config struct {
 	Aim         []int  // hosts that may be promoted; nil = every one
 	Isolation   events.Isolation
 	Begin       func(w *world) bool // the search begins where this first holds, after a calm failover; nil = at home
+	From        func(w *world) bool // the search begins where this first holds, while all comes up
 	Answers     bool                // promises are asked for and given at once
 	Leaderless  bool                // nobody leads after the beginning
 	Runs        bool                // an active must never stand still for long (I6)
@@ -53,6 +61,10 @@ func (c *Config) durations() events.Durations {
 		Confirm: never, ClusterConfirm: never, Flapping: never, TTL: never, FenceAck: Tick, Promote: never, Attempt: never, SwitchGap: never, Prepare: never,
 		Restart: never, Stalled: never, KillAfter: never, ReRead: never, Probe: Tick, FullHealth: never, LaneReread: 0, HoldResume: 0,
 	}
+	d.SyncWait = never
+	if c.Waits > 0 {
+		d.SyncWait = time.Duration(c.Waits) * Tick
+	}
 	return d
 }
 
@@ -64,6 +76,9 @@ func (c *Config) groupConfigs() []fleet.GroupConfig {
 	var gs []fleet.GroupConfig
 	for _, name := range c.Groups {
 		g := events.GroupConfig{Group: name, Project: "default", Kind: events.KindPostgres, Primary: clusterRef(name, 0), Mode: events.ModeAuto, Isolation: c.Isolation}
+		if c.Sync {
+			g.Replication = events.ReplicateSync
+		}
 		if g.Isolation == "" {
 			g.Isolation = events.IsolationFreeze
 		}

@@ -146,7 +146,10 @@ func cloned(rs []fleet.Record) []fleet.Record {
 }
 
 func (s *ctlStep) ask(o *order) {
-	a := events.Ask{Verb: o.Verb, Group: o.Group, Actor: "op", AcceptLoss: true, WhileBlind: true, To: o.To}
+	a := events.Ask{Verb: o.Verb, Group: o.Group, Actor: "op", AcceptLoss: !s.call.m.cfg.Sync, WhileBlind: true, To: o.To}
+	if o.Verb == events.AskRejoin {
+		a = events.Ask{Verb: o.Verb, Actor: "op", Agent: o.To, Reason: "model"}
+	}
 	s.input(fleet.AskSeen{Ask: a})
 }
 
@@ -155,5 +158,5 @@ func (r *register) seen() fleet.LaneSeen {
 }
 
 func (v *view) health() events.Health {
-	return events.Health{Agent: agentRef(v.Host), Nonce: v.Nonce, Peer: agentRef(v.Host).String(), Clusters: v.Servers}
+	return events.Health{Agent: agentRef(v.Host), Nonce: v.Nonce, Foreign: v.Foreign, Peer: agentRef(v.Host).String(), Clusters: v.Servers}
 }

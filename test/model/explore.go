@@ -68,6 +68,7 @@ func (x *search) run(limit int, progress func(string)) (r Result) {
 			for _, mv := range w.moves() {
 				t := w.clone()
 				mv.do(t)
+				t.after()
 				r.Moves++
 				b := t.pack()
 				f := fingerprint(b)
@@ -112,6 +113,7 @@ func (x *search) trace(f uint64) []string {
 		for _, mv := range w.moves() {
 			t := w.clone()
 			mv.do(t)
+			t.after()
 			if b := t.pack(); fingerprint(b) == want {
 				cur = b
 				lines = append(lines, fmt.Sprintf("%-70s %s", mv.what(), x.m.unpack(b)))
@@ -146,15 +148,18 @@ func (w *world) broken() string {
 		if x.broken != "" {
 			return x.broken
 		}
-		for _, g := range x.writable {
+		for _, g := range x.acks {
 			if writers[g]++; writers[g] > 1 {
 				return "I1 two clusters of " + g + " can acknowledge a write"
 			}
 		}
 	}
 	for _, g := range ctl.groups {
+		if bad := w.lost(g); bad != "" {
+			return bad
+		}
 		for h := range w.m.cfg.Hosts {
-			switch writes := slices.Contains(w.meta(h).writable, g.name); {
+			switch writes := slices.Contains(w.meta(h).acks, g.name); {
 			case writes && h == g.active && g.phase == events.PhaseProved:
 				return "I3 the stored proof of " + g.name + " is false: " + name(h) + " is still writable"
 			case writes && h != g.active:

@@ -30,6 +30,7 @@ type server struct {
 	Frozen bool
 	Signal bool // standby.signal lies in its data
 	Mark   string
+	syncing
 }
 
 func (s *server) writable() bool { return s.State == events.ServerWritable && !s.Frozen }
@@ -96,6 +97,7 @@ type (
 	view struct {
 		Host    int
 		Nonce   string
+		Foreign string
 		Alive   bool
 		Servers []events.ClusterHealth
 	}
@@ -168,7 +170,7 @@ func (s *hostStep) order(a lease.Action) {
 func (s *hostStep) perform(a lease.Action) {
 	v := s.h.server(a.Cluster)
 	ok := s.do(v, a)
-	r := events.Result{Step: a.Step, Outcome: events.Done, Why: string(a.Verb), LSN: 1, Replayed: 1, Timeline: 1}
+	r := events.Result{Step: a.Step, Outcome: events.Done, Why: string(a.Verb), LSN: max(1, v.LSN), Replayed: max(1, v.LSN), Timeline: 1}
 	if !ok {
 		r = events.Result{Step: a.Step, Outcome: events.Retry, Why: "model"}
 	}
@@ -186,6 +188,9 @@ func (h *host) server(r events.Ref) *server {
 
 func (s *hostStep) do(v *server, a lease.Action) bool {
 	g, name := s.h.Guard, v.Ref.String()
+	if !v.syncDo(a) {
+		return false
+	}
 	switch a.Verb {
 	case lease.Freeze:
 		s.freeze(v)
@@ -217,6 +222,7 @@ func (s *hostStep) do(v *server, a lease.Action) bool {
 			return false
 		}
 		v.State, v.Signal = events.ServerWritable, true
+		v.forget()
 	case lease.Stop:
 		if v.Frozen {
 			return false
@@ -230,7 +236,9 @@ func (s *hostStep) do(v *server, a lease.Action) bool {
 			return false
 		}
 		v.Signal, v.State = true, events.ServerRecovery
-	case lease.Cut, lease.Follow, lease.Checkpoint, lease.Cancel, lease.Release:
+		v.forget()
+		v.LSN = 0
+	case lease.Sync, lease.Cut, lease.Follow, lease.Checkpoint, lease.Cancel, lease.Release:
 	default:
 		panic("model: nobody carries out " + string(a.Verb))
 	}
@@ -336,8 +344,9 @@ func (s *server) health() events.ClusterHealth {
 	h := events.ClusterHealth{
 		Cluster: s.Ref, Kind: events.KindPostgres, Server: s.probed(), Mark: s.Mark, SystemID: s.Group, Timeline: 1, Address: s.Ref.String(),
 	}
+	h.LSN, h.Sync = s.LSN, s.syncHealth()
 	if s.State == events.ServerRecovery && !s.Frozen {
-		h.Streaming, h.LagKnown = true, true
+		h.Streaming, h.LagKnown = !s.Cut, true
 	}
 	return h
 }

@@ -28,6 +28,9 @@ type meta struct {
 	broken   string
 	budget   budget
 	resume   bool
+	acks     []string // groups whose server here acknowledges writes
+	syncMeta
+	foreign bool // it met a start on its lanes that its ledger does not know
 }
 
 // entryMeta is what a ledger holds of a group.
@@ -44,7 +47,8 @@ type groupMeta struct {
 	phase  events.Phase
 	active int // host
 	target int
-	failed bool // a member waits for a restore that a person must ask for
+	set    [hostsMost]bool // by the record they have every acknowledged write
+	failed bool            // a member waits for a restore that a person must ask for
 }
 
 // unfit says what of a group on a host is not as it is when all is well; "" if nothing.
@@ -76,7 +80,7 @@ func (m *machine) unfit(p part, g groupMeta, h int) string {
 
 // budget is what may still go wrong.
 type budget struct {
-	Crashes, Reboots, Guards, Disks, Leaders int
+	Crashes, Reboots, Guards, Disks, Leaders, Ledgers, Persons, Rejoins, Writes int
 }
 
 func metaOf(p any) meta {
@@ -88,7 +92,11 @@ func metaOf(p any) meta {
 		for i := range p.Records {
 			r := &p.Records[i]
 			failed := slices.ContainsFunc(r.Members, func(m events.Member) bool { return m.Role == events.RoleFailed })
-			x.groups = append(x.groups, groupMeta{r.Group, r.Epoch, r.Phase, hostOf(events.AgentRef{Region: r.Active.Region}), hostOf(events.AgentRef{Region: r.Target.Region}), failed})
+			g := groupMeta{name: r.Group, epoch: r.Epoch, phase: r.Phase, active: hostOf(events.AgentRef{Region: r.Active.Region}), target: hostOf(events.AgentRef{Region: r.Target.Region}), failed: failed}
+			for _, c := range r.Sync.Members() {
+				g.set[hostOf(events.AgentRef{Region: c.Region})] = true
+			}
+			x.groups = append(x.groups, g)
 		}
 		return x
 	case *register:
@@ -116,9 +124,12 @@ func metaOf(p any) meta {
 }
 
 func hostMeta(h *host) meta {
-	x := meta{tag: 'h', host: h.No, alive: h.Agent != nil, guard: h.Guard != nil, todo: len(h.Todo), orphan: h.Orphan, broken: h.Broken}
+	x := meta{tag: 'h', host: h.No, alive: h.Agent != nil, guard: h.Guard != nil, todo: len(h.Todo), orphan: h.Orphan, broken: h.Broken, syncMeta: h.syncMeta()}
 	for i := range h.Servers {
 		s := &h.Servers[i]
+		if s.acknowledges() {
+			x.acks = append(x.acks, s.Group)
+		}
 		if s.writable() {
 			x.writable = append(x.writable, s.Group)
 		}
@@ -134,6 +145,7 @@ func hostMeta(h *host) meta {
 		}
 	}
 	if h.Agent != nil {
+		x.foreign = h.Agent.Foreign() != ""
 		for _, st := range h.Agent.LaneStates() {
 			if st == "counted" {
 				x.counted++

@@ -11,7 +11,7 @@ import (
 )
 
 // small is how many states of every configuration are searched in every test run; `make model` searches them all.
-const small = 500
+const small = 200
 
 func TestTheRulesHoldInTheFirstStatesOfEveryConfiguration(t *testing.T) {
 	t.Parallel()

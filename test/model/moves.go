@@ -21,6 +21,8 @@ func (w *world) moves() []move {
 	l.hosts()
 	l.stored()
 	l.operators()
+	l.persons()
+	l.synced()
 	l.faults()
 	if l.late() <= w.m.cfg.Delayed {
 		l.add("time passes", func(w *world) { w.tick() })
@@ -178,6 +180,34 @@ func (w *world) promise(q part, answered bool) {
 	}
 }
 
+// persons free the lanes of an agent that met somebody else there, and start it anew: in any order, whether it is right or wrong.
+func (l *lister) persons() {
+	b := l.w.left()
+	for h := range l.w.m.cfg.Hosts {
+		if l.w.m.cfg.Ledgers == 0 || l.w.m.cfg.perfect(h) {
+			continue
+		}
+		if b.Rejoins > 0 && l.w.leader().alive {
+			c := b
+			c.Rejoins--
+			l.add("REJOIN of %s asked for", func(w *world) {
+				w.spend(c)
+				w.ask(order{events.AskRejoin, "", agentRef(h).String()})
+			}, name(h))
+		}
+		if b.Persons > 0 && l.w.meta(h).foreign {
+			c := b
+			c.Persons--
+			l.add("a person starts the agent of %s anew", func(w *world) {
+				w.spend(c)
+				w.host(h, hostCrash)
+				w.orphan('p', h)
+				w.restart(h)
+			}, name(h))
+		}
+	}
+}
+
 // hosts are what the agents and guards do by themselves.
 func (l *lister) hosts() {
 	for h := range l.w.m.cfg.Hosts {
@@ -219,6 +249,7 @@ func (l *lister) stored() {
 	for i := l.w.m.at.mails; i < l.w.m.at.budget; i++ {
 		switch x := l.w.meta(i); {
 		case !x.waiting:
+		case x.tag == 'm' && l.w.m.cfg.Deaf && x.host == 0:
 		case x.tag == 'w' && l.w.leader().alive:
 			l.add("the leader hears the report of %s on %s", func(w *world) { w.report(i) }, name(x.host), x.cluster)
 		case x.tag == 'm' && l.w.meta(x.host).alive && x.resume:
@@ -275,6 +306,15 @@ func (l *lister) faults() {
 			l.fault("the agent of %s dies", func(w *world) {
 				w.spend(c)
 				w.host(h, hostCrash)
+				w.orphan('p', h)
+			}, name(h))
+		}
+		if b.Ledgers > 0 && x.alive && !l.w.m.cfg.perfect(h) {
+			c := b
+			c.Ledgers--
+			l.fault("the agent of %s dies and its ledger is lost", func(w *world) {
+				w.spend(c)
+				w.host(h, hostForget)
 				w.orphan('p', h)
 			}, name(h))
 		}

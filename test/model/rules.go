@@ -30,6 +30,9 @@ type rule struct {
 
 func aged(f func(*events.Durations) time.Duration) rule { return rule{kind: ruleAge, age: f} }
 
+// waiting is how long an order of a group in sync is looked at.
+var waiting = aged(func(d *events.Durations) time.Duration { return min(roundUp(d.SyncWait), oldest(d)) })
+
 // known means that all that counts is whether it ever was.
 var known = aged(func(*events.Durations) time.Duration { return 0 })
 
@@ -63,7 +66,7 @@ var (
 
 // rules are the fields that are not kept as they are. A field that is not named here is kept whole: a new one can make the search longer, never wrong.
 var rules = map[string]map[string]rule{
-	"lease.Agent":    {"asked": beat, "started": wait},
+	"lease.Agent":    {"asked": beat, "started": wait, "looked": skip},
 	"lease.lane":     {"no": number, "lease": due, "readAt": skip, "beatAt": beat, "ackAt": silence, "sent": {keep: stillSent}},
 	"lease.sentBeat": {"no": number},
 	"lease.cluster": {
@@ -87,15 +90,15 @@ var rules = map[string]map[string]rule{
 	"time.Time":        {"wall": skip, "ext": skip, "loc": skip},
 
 	"fleet.Fleet": {
-		"attempts": number, "judgedAt": skip, "looks": skip, "moved": skip, "blind": skip, "started": silence, "lanesSeq": skip, "autoSeq": skip,
+		"attempts": number, "judgedAt": skip, "looks": skip, "moved": skip, "blind": skip, "started": silence, "lanesSeq": skip, "autoSeq": skip, "gathered": skip,
 	},
 	"fleet.region": {"judged": skip, "since": skip, "outAt": skip, "lookAt": skip, "lookers": skip},
-	"fleet.agent":  {"beatAt": silence, "right": skip, "sights": skip},
+	"fleet.agent":  {"beatAt": silence, "right": skip, "sights": skip, "metAt": known, "saidAt": skip},
 	"fleet.group": {
-		"rule": skip, "why": skip, "stable": skip, "words": skip, "revision": skip, "opSince": known, "gap": known, "since": silence, "answers": skip, "ask": skip,
+		"rule": skip, "why": skip, "stable": skip, "words": skip, "revision": skip, "opSince": known, "ordered": waiting, "gap": known, "since": silence, "answers": skip, "ask": skip, "members": skip,
 	},
 	"fleet.told":       {"at": known},
-	"fleet.cluster":    {"healthAt": known, "goodAt": skip, "streamAt": skip},
+	"fleet.cluster":    {"healthAt": known, "goodAt": skip, "streamAt": skip, "listedAt": wait},
 	"fleet.laneKnown":  {"received": wait, "reading": retried, "pendAt": beat},
 	"fleet.attempt":    {"id": attempt, "started": aged(func(d *events.Durations) time.Duration { return roundUp(d.Wait + d.HoldResume) })},
 	"fleet.revoke":     {"received": wait, "at": wait, "triedAt": retried, "rev": skip, "replaced": skip},

@@ -17,6 +17,9 @@ func (m *machine) start() (*world, error) {
 			if h == 0 {
 				s.State = events.ServerWritable
 			}
+			if m.cfg.Sync {
+				s.LSN, s.Acked = 1, 1
+			}
 			x.Servers = append(x.Servers, s)
 			w.fixed[w.mail(h, g)] = m.put(&mail{Host: h, Cluster: g}, identity)
 			w.fixed[w.word(h, g)] = m.put(&word{Host: h, Cluster: g}, identity)
@@ -28,11 +31,17 @@ func (m *machine) start() (*world, error) {
 		}
 	}
 	w.fixed[m.at.ctl] = m.put(&ctl{}, identity)
-	w.spend(budget{m.cfg.Crashes, m.cfg.Reboots, m.cfg.Guards, m.cfg.Disks, m.cfg.Leaders})
+	w.spend(budget{m.cfg.Crashes, m.cfg.Reboots, m.cfg.Guards, m.cfg.Disks, m.cfg.Leaders, m.cfg.Ledgers, m.cfg.Persons, m.cfg.Rejoins, m.cfg.Writes})
 	w.lead()
 	for h := range m.cfg.Hosts {
 		w.host(h, hostGuard)
 		w.host(h, hostStart)
+	}
+	if m.cfg.From != nil {
+		if !w.calm(m.cfg.From) {
+			return nil, fmt.Errorf("%s does not begin: never as it should be\n%s", m.cfg.Name, w.String())
+		}
+		return m.unpack(w.pack()), nil
 	}
 	w.calm(nil)
 	w = m.unpack(w.pack())
@@ -60,11 +69,13 @@ func (m *machine) start() (*world, error) {
 func (w *world) calm(until func(*world) bool) bool {
 	for range 20 {
 		for w.calmer() {
+			w.after()
 			if until != nil && until(w) {
 				return true
 			}
 		}
 		w.tick()
+		w.after()
 	}
 	for w.calmer() {
 	}
@@ -78,6 +89,10 @@ func listWaits(w *world) bool {
 }
 
 func (w *world) calmer() bool {
+	if w.m.cfg.Sync && w.meta(0).unread {
+		w.host(0, hostReads)
+		return true
+	}
 	for i, p := range w.flight {
 		switch w.m.meta(p).tag {
 		case 'p':

@@ -32,6 +32,9 @@ func shifted(s *step) *step {
 var (
 	hostTick = shifted(hostDo("tick", func(s *hostStep, _ []any) {
 		s.idle()
+		for i := range s.h.Servers {
+			s.h.Servers[i].wait()
+		}
 		s.guard()
 		s.observe()
 		s.input(func(a *lease.Agent) lease.Effects { return a.Tick(now) })
@@ -78,6 +81,10 @@ var (
 		s.h.Agent = nil
 		s.h.Orphan = len(s.h.Todo) > 0
 	})
+	hostForget = hostDo("forget", func(s *hostStep, _ []any) {
+		s.h.Agent, s.h.Disk = nil, lease.Ledger{}
+		s.h.Orphan = len(s.h.Todo) > 0
+	})
 	hostStart = hostDo("start", func(s *hostStep, _ []any) { s.startAgent() })
 	hostOff   = hostDo("off", func(s *hostStep, _ []any) {
 		s.h.Agent, s.h.Guard, s.h.Todo = nil, nil, nil
@@ -109,6 +116,9 @@ var (
 	hostView = &step{name: "view", do: func(c *call) []any {
 		h := c.args[0].(*host)
 		v := &view{Host: h.No, Nonce: h.nonce(), Alive: h.Agent != nil}
+		if h.Agent != nil {
+			v.Foreign = h.Agent.Foreign()
+		}
 		for i := range h.Servers {
 			v.Servers = append(v.Servers, h.Servers[i].health())
 		}
