@@ -67,7 +67,7 @@ func Cases() []Case {
 	add("list", life(), func(c *Config) {
 		c.Perfect, c.Begin, c.Crashes, c.Aim, c.Epochs = []bool{true, false}, listWaits, 1, []int{0}, 3
 	})
-	add("alone", life(), func(c *Config) {
+	whole("alone", life(), func(c *Config) {
 		c.Answers, c.Leaderless, c.Runs, c.Disks, c.Run, c.Wait = true, true, true, 1, 3, 3
 	})
 	add("ledger", life(), func(c *Config) { c.Ledgers, c.Persons, c.Rejoins = 1, 1, 1 })
