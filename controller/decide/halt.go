@@ -75,6 +75,15 @@ func Contradicts(rule string) bool {
 	return false
 }
 
+// HaltRows lists the ids of the halts, in order.
+func HaltRows() []string {
+	ids := make([]string, len(halts))
+	for i := range halts {
+		ids[i] = halts[i].id
+	}
+	return ids
+}
+
 // halting answers an ask with the halt, or waits for a person.
 func halting(f *Facts, o *Outcome) {
 	h, why := f.halted()

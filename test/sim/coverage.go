@@ -19,10 +19,10 @@ type Table struct {
 
 // Tables lists every decision table that runs drive.
 func Tables() []Table {
-	ts := []Table{{Name: "moves"}, {Name: "upkeep"}, {Name: "verdicts"}, {Name: "permits"}, {Name: "agent"}}
+	ts := []Table{{Name: "moves"}, {Name: "upkeep"}, {Name: "verdicts"}, {Name: "permits"}, {Name: "agent"}, {Name: "halts", Rows: decide.HaltRows()}}
 	for _, r := range decide.Rows() {
 		i := slices.IndexFunc(ts, func(t Table) bool { return t.Name == r.Table })
-		if r.ID != "wait.permit" { // it takes the id of the permit's row
+		if r.ID != "wait.permit" && r.ID != "halt" { // they take the id of the permit's row, and of the halt
 			ts[i].Rows = append(ts[i].Rows, r.ID)
 		}
 	}

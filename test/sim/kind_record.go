@@ -48,14 +48,21 @@ var recordKinds = []kind{
 		return nil
 	}},
 	// The disk with an agent's ledger is lost, with everything in memory.
-	{"ledger-lost", "record", 0, []arg{onAgent, lasts(500*time.Millisecond, 8*time.Second)}, func(w *World, a Args) func() {
+	{"ledger-lost", "record", 0, []arg{onAgent, flag("running", 0.5), lasts(500*time.Millisecond, 8*time.Second)}, func(w *World, a Args) func() {
 		h := w.agentOf(a)
-		h.power()
+		end := h.boot
+		if a.has("running") { // its servers live on
+			h.killAgent()
+			h.killGuard()
+			end = func() { h.startGuard(); h.startAgent() }
+		} else {
+			h.power()
+		}
 		h.disk = nil
 		for _, s := range h.servers {
 			delete(w.seen.seen, s.ref)
 		}
-		return h.boot
+		return end
 	}},
 }
 
