@@ -119,6 +119,9 @@ func (f *Facts) intent(o *Outcome, op *events.Operation) {
 	r.Phase, r.Target = events.PhaseFencing, op.To
 	op.ID = fmt.Sprintf("%s-%d", r.Group, r.Epoch)
 	f.preempt(o, op)
+	if old := r.Op; old != nil && old.Ended == "" && old.To == r.Active { // appointed, and moved away from before it was heard to serve: it may have promoted all the same
+		f.forked(r, old.Timeline)
+	}
 	r.Op, r.Next = op, nil
 	o.Why = f.say(o.sentence, o)
 	if op.Why == "" {
@@ -279,13 +282,18 @@ func done(f *Facts, o *Outcome) {
 			r.Op.Promoted = p.LSN // where the new timeline forked off, exactly
 		}
 	}
+	f.forked(r, ended)
+	o.notice(f, events.NoticeServing)
+}
+
+// forked notes where a promotion ended a timeline.
+func (f *Facts) forked(r *events.Record, ended uint32) {
 	if f.logged() {
 		r.Forks = append(r.Forks, events.Fork{Timeline: ended, At: r.Op.Promoted})
 	}
 	if n := len(r.Forks); n > events.KeepForks {
 		r.Forks = append(r.Forks[:0:0], r.Forks[n-events.KeepForks:]...)
 	}
-	o.notice(f, events.NoticeServing)
 }
 
 // since is how long ago an operation's cause began, or its gap: a clock of its report.

@@ -178,6 +178,10 @@ func (w *World) Settled() string {
 	if w.seen.lost {
 		w.rebuild()
 	}
+	if w.disarmed() { // by an ask that was under way for long, and came after the one that armed it
+		w.arm()
+		return "automation is disarmed: nothing is restored by itself"
+	}
 	for i := range w.shape.Groups {
 		g := &w.shape.Groups[i]
 		r := w.seen.records[g.Group]

@@ -213,6 +213,7 @@ func (c *ctl) take(life int, term events.Seq) {
 			return
 		}
 		c.fleet, c.wake = fleet.New(snap, c.w.d, c.now()), alarm{}
+		c.busy, c.inbox = false, nil                 // of a term that ran out with a batch in hand
 		for _, n := range c.fleet.Reports(c.now()) { // as the teller does: what the bus has is not told again
 			if !c.w.seen.told[ending{n.Type, n.Operation}] {
 				c.tell(n)

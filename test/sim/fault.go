@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -125,6 +126,10 @@ func (w *World) Heal() {
 		c.trap = 0
 		c.start()
 	}
+	w.arm()
+}
+
+func (w *World) arm() {
 	w.Ask(events.Ask{Verb: events.AskArm})
 	for _, r := range w.shape.Regions {
 		w.Ask(events.Ask{Verb: events.AskArm, Region: r})
@@ -132,4 +137,15 @@ func (w *World) Heal() {
 	for i := range w.shape.Groups {
 		w.Ask(events.Ask{Verb: events.AskArm, Group: w.shape.Groups[i].Group})
 	}
+}
+
+// disarmed reports whether the whole fleet's automation is switched off.
+func (w *World) disarmed() bool {
+	m, _ := w.hub.store.Last(events.StreamState, events.SubjectAutomation)
+	if m == nil {
+		return false
+	}
+	var a events.Automation
+	w.hub.must(json.Unmarshal(m.Data, &a))
+	return a.Disarmed != ""
 }
