@@ -17,7 +17,7 @@ IDLE = $(shell chrt -i 0 true 2>/dev/null && echo chrt -i 0 || echo nice -n 19)
 PURE := $(addprefix ./,$(wildcard events controller/decide controller/gate controller/rollout controller/fleet regionagent/lease))
 SEEDS ?= 300
 # What every run of the tests simulates: no seed may break an invariant.
-TEST_SEEDS ?= 1000
+TEST_SEEDS ?= 5000
 SEED ?=
 SCRIPT ?=
 CELLS ?=
@@ -59,7 +59,7 @@ sim: build ## simulate SEEDS=300 fleets under faults, or one: make sim SEED=7
 model: ## explore the rules as built, then without each rule: ONLY=part of a name, TRACE=1 says how in words
 	go run ./test/model/run $(if $(ONLY),-only $(ONLY)) $(if $(TRACE),-trace)
 
-test: build ## every test, and TEST_SEEDS=1000 simulated fleets; installs PostgreSQL and Prometheus if they are missing
+test: build ## every test, and TEST_SEEDS=5000 simulated fleets; installs PostgreSQL and Prometheus if they are missing
 	@deploy/need.sh prometheus
 	@mkdir -p bin .cache && rm -f .cache/counts
 	@go build -o bin/count ./test/tools/count

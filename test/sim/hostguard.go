@@ -223,6 +223,10 @@ func (h *host) perform(life int, a lease.Action) {
 				failed(events.Retry)
 				return
 			}
+			if a.Verb == lease.Start && !h.permitted(life, s) {
+				failed(events.Retry)
+				return
+			}
 			if h.drive(s, a) {
 				done()
 			} else {
@@ -230,6 +234,11 @@ func (h *host) perform(life int, a lease.Action) {
 			}
 		})
 	}
+}
+
+// permitted asks the agent once more, right before its driver starts a server: a start that was slow outlives no right (A9).
+func (h *host) permitted(life int, s *server) bool {
+	return h.agent != nil && h.life == life && !h.still.on() && h.agent.Permitted(h.clock(), s.ref) > h.clock()
 }
 
 // thaw lets a server go if the guard, at that very instant, holds a deadline in the future.
