@@ -66,9 +66,12 @@ func TestPlainProcesses(t *testing.T) {
 	}
 	p.lightPlain()
 	p.restored(skip, shop, west)
-	if out, err := p.Command(t.Context(), "plan", "failback", "--region", stage.West); err != nil || !strings.Contains(out, "unknown of 1 group") {
-		t.Errorf("the plan says nothing of a loss that nobody knows: %v\n%s", err, out)
-	}
+	p.wait("a plan says of the loss that nobody knows it", func() error { // once the active has it on its list
+		if out, err := p.Command(t.Context(), "plan", "failback", "--region", stage.West); err != nil || !strings.Contains(out, "unknown of 1 group") {
+			return fmt.Errorf("%w\n%s", err, out)
+		}
+		return nil
+	})
 	p.failback(shop)
 	turns(west)
 	seen(stage.West)
