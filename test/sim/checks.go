@@ -180,6 +180,7 @@ func (w *World) Settled() string {
 	}
 	if w.disarmed() { // by an ask that was under way for long, and came after the one that armed it
 		w.arm()
+		w.Ask(events.Ask{Verb: events.AskArm, Kind: events.KindPostgres})
 		return "automation is disarmed: nothing is restored by itself"
 	}
 	for i := range w.shape.Groups {

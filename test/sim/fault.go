@@ -139,7 +139,7 @@ func (w *World) arm() {
 	}
 }
 
-// disarmed reports whether the whole fleet's automation is switched off.
+// disarmed reports whether automation is switched off for the whole fleet or a kind.
 func (w *World) disarmed() bool {
 	m, _ := w.hub.store.Last(events.StreamState, events.SubjectAutomation)
 	if m == nil {
@@ -147,5 +147,5 @@ func (w *World) disarmed() bool {
 	}
 	var a events.Automation
 	w.hub.must(json.Unmarshal(m.Data, &a))
-	return a.Disarmed != ""
+	return a.Disarmed != "" || len(a.Kinds) > 0
 }
