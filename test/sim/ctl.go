@@ -25,6 +25,7 @@ type ctl struct {
 	up     bool
 	life   int
 	still  pause
+	blind  int // faults by which it hears of no region but its own
 	booted at
 	core   *leader.Core
 	fleet  *fleet.Fleet
@@ -250,7 +251,7 @@ func (c *ctl) reread(life int, term events.Seq) {
 func (c *ctl) hubSeen() []string {
 	var rs []string
 	for _, r := range c.w.shape.Regions {
-		if c.w.hub.reach(c.region, r) {
+		if c.w.hub.reach(c.region, r) && (c.blind == 0 || r == c.region) {
 			rs = append(rs, r)
 		}
 	}

@@ -91,7 +91,7 @@ func (h *hub) beaten(in fleet.LaneSeen) {
 		}
 		in.Seq = m.Seq
 		for _, c := range h.w.ctls {
-			if c.fleet != nil && h.deaf[laneSeen{c.region, in.Lane}] == 0 { // nobody else listens
+			if c.fleet != nil && h.deaf[laneSeen{c.region, in.Lane}] == 0 && (c.blind == 0 || c.region == in.Agent.Region) { // nobody else listens
 				h.plain(h.lanes.Lanes[in.Lane].Region, c.region, func() { c.alive(c.life, func() { c.input(in) }) })
 			}
 		}
@@ -211,7 +211,9 @@ func (h *hub) stored() (reports []events.Report, groups []fleet.GroupConfig) {
 		}
 	}
 	for _, p := range h.w.pairs {
-		groups = append(groups, p.config)
+		if p.config.Group != "" { // else it is lost
+			groups = append(groups, p.config)
+		}
 	}
 	return reports, groups
 }

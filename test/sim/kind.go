@@ -22,7 +22,7 @@ type kind struct {
 var kinds []kind
 
 func init() { // what a kind does may lead back to the kinds: the compiler takes that for a cycle
-	kinds = slices.Concat(regionKinds, linkKinds, processKinds, serverKinds, busKinds, controllerKinds, operatorKinds, careKinds, recordKinds)
+	kinds = slices.Concat(regionKinds, linkKinds, processKinds, serverKinds, busKinds, controllerKinds, operatorKinds, careKinds, recordKinds, namedKinds)
 }
 
 func kindOf(name string) *kind {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"strings"
 	"time"
 
@@ -10,13 +11,17 @@ import (
 // recordKinds take away what is stored, on the hub or on a host. Only a mood or a scenario that names one draws it.
 var recordKinds = []kind{
 	// The hub's disks are lost. A person makes an empty record, and applies the configuration again; the groups are rebuilt when somebody asks.
-	{"record-lost", "record", 0, []arg{flag("lanes", 0.5), span("empty", 200*time.Millisecond, 4*time.Second)}, func(w *World, a Args) func() {
+	{"record-lost", "record", 0, []arg{flag("lanes", 0.5), byHand(flag("reports", 0)), span("empty", 200*time.Millisecond, 4*time.Second)}, func(w *World, a Args) func() {
 		w.trace("the record is lost")
 		w.hub.must(w.hub.store.Wipe(events.StreamState))
 		for n := range events.Lanes {
 			if a.has("lanes") {
 				w.hub.loseDisk(n, 0)
 			}
+		}
+		if a.has("reports") {
+			w.hub.must(w.hub.store.Wipe(events.StreamReport))
+			w.hub.reports = map[events.Ref]events.Report{}
 		}
 		w.recordGone()
 		w.hub.setUp()
@@ -29,9 +34,19 @@ var recordKinds = []kind{
 		return nil
 	}},
 	// The hub is put back from a backup that is so old.
-	{"record-restored", "record", 0, []arg{span("age", 500*time.Millisecond, 12*time.Second)}, func(w *World, a Args) func() {
+	{"record-restored", "record", 0, []arg{span("age", 500*time.Millisecond, 12*time.Second), byHand(flag("reports", 0))}, func(w *World, a Args) func() {
 		restore, err := w.hub.store.Backup(events.StreamState)
 		w.hub.must(err)
+		if a.has("reports") {
+			state, said := restore, maps.Clone(w.hub.reports)
+			reports, err := w.hub.store.Backup(events.StreamReport)
+			w.hub.must(err)
+			restore = func() {
+				state()
+				reports()
+				w.hub.reports = said
+			}
+		}
 		w.in(a.span("age"), func() {
 			w.trace("the record is put back as it was %v ago", a.span("age"))
 			restore()

@@ -31,6 +31,7 @@ import (
 //	expect writable|stopped|frozen|follows cluster=r1/g1-a [not]              follows: streams from the group's active
 //	expect role|hold cluster=r1/g1-a is=passive                               of the record; hold: a failed cluster waits for a person
 //	expect told rule=… [not]                      a notice with that rule was told since the last expect told
+//	expect reached row=…                          a row of any table was, since the world began: for rows that nobody is told of
 //
 // An invariant that breaks fails the scenario at once. Arguments a verb does not know fail it too.
 func TestScenarios(t *testing.T) {
@@ -293,6 +294,11 @@ func (s *scene) expect(words []string, arg map[string]string) (string, error) {
 			return "", fmt.Errorf("rule %s told: %v; told were %v", rule, seen, rules)
 		}
 		s.told = len(s.w.notices)
+		return "", left(arg)
+	case "reached":
+		if row := take(arg, "row"); s.w.reached()[row] == 0 {
+			return "", fmt.Errorf("row %s was not reached", row)
+		}
 		return "", left(arg)
 	case "role", "hold":
 		want := take(arg, "is")

@@ -13,6 +13,7 @@ type syncing struct {
 	order     events.SyncOrder // as it lies in its data
 	names     []string         // whom commits wait for now
 	confirmed map[string]events.LSN
+	foreign   string     // somebody changed by hand what it was told
 	since     at         // commits wait since then, 0 = they are acknowledged
 	at        events.LSN // … for that to be confirmed
 }
@@ -114,7 +115,7 @@ func (s *server) tell(h *host, o events.SyncOrder) bool {
 		return false
 	}
 	s.w.trace("%s is told to wait for %v (%d)", s.ref, o.Names, o.Version)
-	s.order = o
+	s.order, s.foreign = o, ""
 	s.w.in(h.between(0, 700*time.Millisecond), func() {
 		if s.order.Version == o.Version && s.state == events.ServerWritable {
 			s.names = o.Names
@@ -128,7 +129,7 @@ func (s *server) syncHealth() *events.SyncHealth {
 	if s.state != events.ServerWritable || s.order.Version == 0 {
 		return nil
 	}
-	h := &events.SyncHealth{Version: s.order.Version}
+	h := &events.SyncHealth{Version: s.order.Version, Foreign: s.foreign}
 	if s.since != 0 {
 		h.Waiting, h.At = s.w.now-s.since, s.at
 	}
