@@ -48,7 +48,7 @@ var running = []row[*at]{
 	{"move.runs", "it is under way", func(*at) bool { return true }, func(a *at) { a.set(events.MoveRuns) }, "under way"},
 }
 
-// waiting is the table of what a move that has not begun waits for.
+// waiting is the table of what a move that has not begun waits for. Whoever only waits for the pace (move.pace) is not looked at.
 var waiting = []row[*at]{
 	{"move.known", "its operation is under way or over already: begun by a leader that could not say so", func(a *at) bool { return a.f.Op != nil },
 		func(a *at) { m := a.l.s.edit(a.i); m.Op, m.State = a.f.Op.ID, events.MoveRuns }, "begun"},
@@ -65,7 +65,6 @@ var waiting = []row[*at]{
 	{"move.refused", "it was refused within the last second", func(a *at) bool { return a.l.s.mem.again[a.i] > a.l.f.Now }, func(a *at) { a.why = a.l.s.mem.waits[a.i].Why }, ""},
 	{"move.host", "a host takes part in as many as it may", func(a *at) bool { return a.l.hostFull(a) != "" }, func(a *at) { a.why = a.l.hostFull(a) }, ""},
 	{"move.region", "its target region takes as many as it may", func(a *at) bool { return a.l.regionFull(a) }, nil, "{region} takes as many at once as it may"},
-	{"move.pace", "as many are under way as the pace allows", func(a *at) bool { return a.l.runs >= a.l.s.Head.Pace }, nil, "waits for its turn: {pace} are under way"},
 	{"move.begin", "it may begin", func(*at) bool { return true }, func(a *at) { a.l.take(a) }, "begins"},
 }
 

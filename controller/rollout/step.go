@@ -100,7 +100,7 @@ func (l *look) decide(rows []row[*at], a *at) *row[*at] {
 		r.do(a)
 	}
 	if a.why == "" {
-		a.why = strings.NewReplacer("{silent}", a.f.Silent, "{region}", a.m.To.Region, "{pace}", fmt.Sprint(l.runs)).Replace(r.why)
+		a.why = strings.NewReplacer("{silent}", a.f.Silent, "{region}", a.m.To.Region).Replace(r.why)
 	}
 	l.s.mem.waits[a.i] = Saying{r.id, a.why}
 	return r
