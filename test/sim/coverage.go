@@ -17,7 +17,7 @@ type Table struct {
 	Rows []string
 }
 
-// Tables lists every decision table that runs drive.
+// Tables lists every decision table that runs drive. Those of rollouts have scenarios of their own, which reach every row of them: controller/rollout, TestScenarios.
 func Tables() []Table {
 	ts := []Table{{Name: "moves"}, {Name: "upkeep"}, {Name: "verdicts"}, {Name: "permits"}, {Name: "agent"}, {Name: "halts", Rows: decide.HaltRows()}}
 	for _, r := range decide.Rows() {
