@@ -64,7 +64,7 @@ test: build ## every test, and TEST_SEEDS=5000 simulated fleets; installs Postgr
 	@mkdir -p bin .cache && rm -f .cache/counts
 	@go build -o bin/count ./test/tools/count
 	{ setsid $(IDLE) $(MAKE_COMMAND) -s compute > .cache/compute 2>&1 & compute=$$!; trap "kill -- -$$compute 2>/dev/null || :" EXIT; \
-	  go test -json -count=1 -timeout 30m -p 1 $(LIVE) || status=1; \
+	  go test -json -count=1 -timeout 45m -p 1 $(LIVE) || status=1; \
 	  go test -json -count=1 -timeout 20m $$(go list ./... | grep -vxF "$$(go list $(LIVE) $(COMPUTE))") || status=1; \
 	  wait $$compute || status=1; cat .cache/compute; exit $${status:-0}; } 2>&1 | bin/count -out .cache/counts
 
