@@ -11,10 +11,10 @@ import (
 // rollouts is the table of a rollout as a whole. What came of its moves under way is always looked at first.
 var rollouts = []row[*look]{
 	{"rollout.over", "it is done or aborted", func(l *look) bool { return l.s.Head.State.Over() }, nil, "{state}"},
-	{"rollout.window", "the end of its window is over", func(l *look) bool {
+	{ruleWindow, "the end of its window is over", func(l *look) bool {
 		return !l.s.Head.Until.IsZero() && l.f.Wall.After(l.s.Head.Until) && l.s.Head.State != events.RolloutPaused
 	}, func(l *look) { l.stop(events.RolloutPaused) }, "its window is over: nothing begins until `switchback rollout resume {id}`"},
-	{"rollout.paused", "a person paused it, or its window is over", func(l *look) bool { return l.s.Head.State == events.RolloutPaused }, nil,
+	{rulePaused, "a person paused it, or its window is over", func(l *look) bool { return l.s.Head.State == events.RolloutPaused }, nil,
 		"paused: nothing begins until `switchback rollout resume {id}`; {runs} under way end by themselves"},
 	{"rollout.budget", "more moves failed, or are unknown, than its budget allows", func(l *look) bool {
 		return l.errors-l.s.Head.Spared > allowed(l.s.Head.Limits, l.s.Head.Moves)
@@ -46,8 +46,12 @@ var rollouts = []row[*look]{
 	}, "done: {tally}"},
 }
 
-// ruleHalted only keeps what another row stopped.
-const ruleHalted = "rollout.halted"
+// ruleHalted only keeps what another row stopped, and so does rulePaused what ruleWindow did.
+const (
+	ruleHalted = "rollout.halted"
+	rulePaused = "rollout.paused"
+	ruleWindow = "rollout.window"
+)
 
 // stop changes the state of a rollout.
 func (l *look) stop(s events.RolloutState) {

@@ -259,6 +259,9 @@ func (l *look) tell(rule, why string) {
 	if rule == rollouts[0].id || rule == outages[0].id || rule == ruleHalted {
 		return // nothing new: its end, or why it was halted, was told
 	}
+	if rule == rulePaused && h.Rule == ruleWindow {
+		return // that its window is over says so
+	}
 	if l.s.mem.said == rule {
 		if l.s.dirty {
 			h.Why = why
