@@ -81,17 +81,22 @@ func (f *Fleet) turned(g *group, old, now *events.Record) {
 		return
 	}
 	f.towards[from]--
-	slices.SortFunc(f.turns, byUrgency)
-	left := f.turns[:0:0]
-	for i, w := range f.turns {
-		if i < turnsAgain || slices.Contains(w.config.DependsOn, g.name) {
-			w.queued = false
-			f.touch(w)
+	f.turns = f.called(f.turns, func(w *group) bool { return slices.Contains(w.config.DependsOn, g.name) }, func(w *group) { w.queued = false })
+}
+
+// called has the most urgent of those that wait looked at again, and whoever must be besides; each leaves the queue by out. Who waits on is returned.
+func (f *Fleet) called(waiting []*group, must func(*group) bool, out func(*group)) []*group {
+	slices.SortFunc(waiting, byUrgency)
+	left := waiting[:0:0]
+	for i, w := range waiting {
+		if i >= turnsAgain && !must(w) {
+			left = append(left, w)
 			continue
 		}
-		left = append(left, w)
+		out(w)
+		f.touch(w)
 	}
-	f.turns = left
+	return left
 }
 
 // queue notes that a group waits for its turn.

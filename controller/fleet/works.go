@@ -51,17 +51,7 @@ func (f *Fleet) worked(g *group, old, now *events.Record) {
 	if !over {
 		return
 	}
-	slices.SortFunc(f.restores, byUrgency)
-	left := f.restores[:0:0]
-	for i, w := range f.restores {
-		if i < turnsAgain {
-			w.restores = false
-			f.touch(w)
-			continue
-		}
-		left = append(left, w)
-	}
-	f.restores = left
+	f.restores = f.called(f.restores, func(*group) bool { return false }, func(w *group) { w.restores = false })
 }
 
 // queueRestore notes that a restore of a group waits for its turn.
