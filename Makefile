@@ -23,10 +23,10 @@ SCRIPT ?=
 CELLS ?=
 GROUPS ?= 40
 
-.PHONY: help build check fmt vet lint generated hygiene race sim model test compute matrix e2e-fleet demo bench clean
+.PHONY: help build check fmt vet lint generated hygiene race sim model test compute matrix e2e-fleet demo airflow-lock bench clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/switchback
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/switchback ./cmd/switchback
@@ -59,8 +59,9 @@ sim: build ## simulate SEEDS=300 fleets under faults, or one: make sim SEED=7
 model: ## explore the rules as built, then without each rule: ONLY=part of a name, TRACE=1 says how in words
 	go run ./test/model/run $(if $(ONLY),-only $(ONLY)) $(if $(TRACE),-trace)
 
-test: build ## every test, and TEST_SEEDS=5000 simulated fleets; installs PostgreSQL and Prometheus if they are missing
+test: build ## every test, and TEST_SEEDS=5000 simulated fleets; installs PostgreSQL, Prometheus and Airflow if they are missing
 	@deploy/need.sh prometheus
+	@deploy/need.sh airflow
 	@mkdir -p bin .cache && rm -f .cache/counts
 	@go build -o bin/count ./test/tools/count
 	{ setsid $(IDLE) $(MAKE_COMMAND) -s compute > .cache/compute 2>&1 & compute=$$!; trap "kill -- -$$compute 2>/dev/null || :" EXIT; \
@@ -84,6 +85,9 @@ e2e-fleet: ## 40 real groups lose their region and come home, their controllers 
 demo: build ## lose a region and see it move: make demo, or unattended: make demo SCRIPT=1
 	@deploy/need.sh
 	bin/switchback demo $(if $(SCRIPT),--script)
+
+airflow-lock: ## resolve deploy/airflow/requirements.in anew, and uv itself: needs uv
+	cd deploy/airflow && for f in requirements uv; do uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade $$f.in -o $$f.lock; done
 
 bench: ## benchmarks of every package
 	@deploy/need.sh
