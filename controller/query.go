@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/bus"
@@ -16,62 +17,6 @@ import (
 
 // queryLimit is how long a query may take.
 const queryLimit = 3 * time.Second
-
-// Query names what a query is about. A query takes some of it.
-type Query struct {
-	Group     string `json:"group,omitempty"`
-	Region    string `json:"region,omitempty"`
-	Cluster   string `json:"cluster,omitempty"` // region/cluster
-	Operation string `json:"operation,omitempty"`
-	Match     string `json:"match,omitempty"`   // substring of a group's name
-	After     string `json:"after,omitempty"`   // groups come in order of name, after this one
-	Limit     int    `json:"limit,omitempty"`   // at most so many; 0 = 500
-	Rollout   string `json:"rollout,omitempty"` // or a plan's id
-	From      int    `json:"from,omitempty"`    // its moves from this one on
-}
-
-// Status is the answer to q.status.
-type Status struct {
-	Leader      string            `json:"leader"`
-	Term        events.Seq        `json:"term"`
-	Bus         map[string]bool   `json:"bus"`
-	View        fleet.View        `json:"view"` // without groups
-	Needs       []fleet.GroupView `json:"needs"`
-	Unprotected int               `json:"unprotected"`
-	Groups      int               `json:"groups"`
-}
-
-// Groups is the answer to q.groups.
-type Groups struct {
-	Groups []fleet.GroupView `json:"groups"`
-	More   bool              `json:"more"`
-}
-
-// Why is the answer to q.why.
-type Why struct {
-	Rule    string            `json:"rule"`
-	Why     string            `json:"why"`
-	Facts   []events.Fact     `json:"facts"`
-	History []events.Envelope `json:"history"` // newest last
-}
-
-// Report is the answer to q.report.
-type Report struct {
-	Group     string           `json:"group"`
-	Operation events.Operation `json:"operation"`
-}
-
-// Rollouts is the answer to q.rollouts: plans and rollouts, the newest first.
-type Rollouts struct {
-	Rollouts []events.Rollout `json:"rollouts"`
-}
-
-// Rollout is the answer to q.rollout: one, and some of its moves in order.
-type Rollout struct {
-	Rollout events.Rollout `json:"rollout"`
-	Moves   []events.Move  `json:"moves"`
-	More    bool           `json:"more"`
-}
 
 // most bounds the lists of an answer.
 const most = 500
@@ -94,7 +39,7 @@ func (t *term) query(ctx context.Context, m bus.Message) []byte {
 }
 
 func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
-	var q Query
+	var q answers.Query
 	if len(data) > 0 {
 		if err := json.Unmarshal(data, &q); err != nil {
 			return nil, fmt.Errorf("query %s: %w", what, err)
@@ -133,8 +78,8 @@ func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
 
 func (t *term) answer(query) fleet.View { return t.fleet.View(t.c.now()) }
 
-func (t *term) status(v fleet.View) Status {
-	s := Status{Leader: t.c.name, Term: t.n, Bus: t.c.bus.Regions(), View: v, Groups: len(v.Groups), Needs: []fleet.GroupView{}}
+func (t *term) status(v fleet.View) answers.Status {
+	s := answers.Status{Leader: t.c.name, Term: t.n, Bus: t.c.bus.Regions(), View: v, Groups: len(v.Groups), Needs: []fleet.GroupView{}}
 	for _, g := range v.Groups {
 		if g.Record != nil && !g.Protected {
 			s.Unprotected++
@@ -148,15 +93,15 @@ func (t *term) status(v fleet.View) Status {
 	return s
 }
 
-func rollouts(v fleet.View) Rollouts {
-	all := Rollouts{Rollouts: []events.Rollout{}}
+func rollouts(v fleet.View) answers.Rollouts {
+	all := answers.Rollouts{Rollouts: []events.Rollout{}}
 	for _, r := range v.Rollouts {
 		all.Rollouts = append(all.Rollouts, r.Rollout)
 	}
 	return all
 }
 
-func rolloutOf(v fleet.View, q Query) (Rollout, error) {
+func rolloutOf(v fleet.View, q answers.Query) (answers.Rollout, error) {
 	limit := q.Limit
 	if limit <= 0 || limit > most {
 		limit = most
@@ -164,18 +109,18 @@ func rolloutOf(v fleet.View, q Query) (Rollout, error) {
 	for i := range v.Rollouts {
 		if r := &v.Rollouts[i]; r.ID == q.Rollout || r.Hash == q.Rollout {
 			moves := r.Moves(q.From, limit)
-			return Rollout{r.Rollout, moves, q.From+len(moves) < r.Rollout.Moves}, nil
+			return answers.Rollout{Rollout: r.Rollout, Moves: moves, More: q.From+len(moves) < r.Rollout.Moves}, nil
 		}
 	}
-	return Rollout{}, fmt.Errorf("no plan or rollout is called %q: `switchback rollout list` lists them", q.Rollout)
+	return answers.Rollout{}, fmt.Errorf("no plan or rollout is called %q: `switchback rollout list` lists them", q.Rollout)
 }
 
-func groups(v fleet.View, q Query) Groups {
+func groups(v fleet.View, q answers.Query) answers.Groups {
 	limit := q.Limit
 	if limit <= 0 || limit > most {
 		limit = most
 	}
-	out := Groups{Groups: []fleet.GroupView{}}
+	out := answers.Groups{Groups: []fleet.GroupView{}}
 	for _, g := range v.Groups {
 		switch {
 		case g.Group <= q.After || !strings.Contains(g.Group, q.Match):
@@ -198,7 +143,7 @@ func find(v fleet.View, name string) (fleet.GroupView, error) {
 }
 
 // group finds a group by its name, or by one of its clusters.
-func (t *term) group(v fleet.View, q Query) (fleet.GroupView, error) {
+func (t *term) group(v fleet.View, q answers.Query) (fleet.GroupView, error) {
 	if q.Group != "" || q.Cluster == "" {
 		return find(v, q.Group)
 	}
@@ -212,18 +157,18 @@ func (t *term) group(v fleet.View, q Query) (fleet.GroupView, error) {
 	return fleet.GroupView{}, fmt.Errorf("no group has a cluster %q: `switchback groups` lists them", q.Cluster)
 }
 
-func (t *term) why(ctx context.Context, v fleet.View, q Query) (Why, error) {
+func (t *term) why(ctx context.Context, v fleet.View, q answers.Query) (answers.Why, error) {
 	if q.Region != "" {
 		for _, r := range v.Regions {
 			if r.Region == q.Region {
-				return Why{r.Rule, string(r.Verdict) + ": " + r.Why, r.Facts, t.history(ctx, q.Region)}, nil
+				return answers.Why{Rule: r.Rule, Why: string(r.Verdict) + ": " + r.Why, Facts: r.Facts, History: t.history(ctx, q.Region)}, nil
 			}
 		}
-		return Why{}, fmt.Errorf("no region is called %q: `switchback status` lists them", q.Region)
+		return answers.Why{}, fmt.Errorf("no region is called %q: `switchback status` lists them", q.Region)
 	}
 	g, err := find(v, q.Group)
 	if err != nil {
-		return Why{}, err
+		return answers.Why{}, err
 	}
 	facts := g.Facts
 	if g.Rollout != "" {
@@ -232,7 +177,7 @@ func (t *term) why(ctx context.Context, v fleet.View, q Query) (Why, error) {
 	if home := comesHome(g, time.Now()); home != "" {
 		facts = append(slices.Clone(facts), events.Fact{What: "failback", Value: home})
 	}
-	return Why{g.Rule, g.Why, facts, t.history(ctx, g.Group)}, nil
+	return answers.Why{Rule: g.Rule, Why: g.Why, Facts: facts, History: t.history(ctx, g.Group)}, nil
 }
 
 // history reads the newest notice of each type about a group or region, oldest first.
@@ -251,36 +196,36 @@ func (t *term) history(ctx context.Context, about string) []events.Envelope {
 	return out
 }
 
-func (t *term) report(ctx context.Context, v fleet.View, q Query) (Report, error) {
+func (t *term) report(ctx context.Context, v fleet.View, q answers.Query) (answers.Report, error) {
 	if q.Group != "" {
 		g, err := find(v, q.Group)
 		if err != nil {
-			return Report{}, err
+			return answers.Report{}, err
 		}
 		if g.Record == nil || g.Record.Op == nil {
-			return Report{}, fmt.Errorf("%s has not been moved yet: nothing to report", q.Group)
+			return answers.Report{}, fmt.Errorf("%s has not been moved yet: nothing to report", q.Group)
 		}
-		return Report{g.Group, *g.Record.Op}, nil
+		return answers.Report{Group: g.Group, Operation: *g.Record.Op}, nil
 	}
 	for _, g := range v.Groups {
 		if op := g.Record.Operation(q.Operation); op != nil {
-			return Report{g.Group, *op}, nil
+			return answers.Report{Group: g.Group, Operation: *op}, nil
 		}
 	}
 	m, err := t.c.bus.Last(ctx, events.StreamEvents, events.SubjectOperation(q.Operation))
 	if err != nil {
-		return Report{}, fmt.Errorf("read the report of %q: %w", q.Operation, err)
+		return answers.Report{}, fmt.Errorf("read the report of %q: %w", q.Operation, err)
 	}
 	if m == nil {
-		return Report{}, fmt.Errorf("no operation is called %q: `switchback report GROUP` shows a group's last one", q.Operation)
+		return answers.Report{}, fmt.Errorf("no operation is called %q: `switchback report GROUP` shows a group's last one", q.Operation)
 	}
 	var e events.Envelope
 	var n events.Notice
 	if err := json.Unmarshal(m.Data, &e); err != nil {
-		return Report{}, fmt.Errorf("read the report of %q: %w", q.Operation, err)
+		return answers.Report{}, fmt.Errorf("read the report of %q: %w", q.Operation, err)
 	}
 	if err := json.Unmarshal(e.Data, &n); err != nil || n.Report == nil {
-		return Report{}, fmt.Errorf("the report of %q can't be read", q.Operation)
+		return answers.Report{}, fmt.Errorf("the report of %q can't be read", q.Operation)
 	}
-	return Report{n.Group, *n.Report}, nil
+	return answers.Report{Group: n.Group, Operation: *n.Report}, nil
 }

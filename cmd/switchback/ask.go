@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -60,10 +61,10 @@ func (a *app) confirm(what, name string) error {
 	if !a.asks {
 		return usage("%s: nobody is here to confirm it, want --yes", what)
 	}
-	fmt.Fprintf(a.err, "%s\ntype %s to go on: ", plain(what), name)
+	fmt.Fprintf(a.err, "%s\ntype %s to go on: ", words.Plain(what), name)
 	typed, err := bufio.NewReader(a.in).ReadString('\n')
 	if strings.TrimSpace(typed) != name {
-		return &failure{exitFailed, fmt.Errorf("%q was typed, not %s: nothing was done", plain(strings.TrimSpace(typed)), name)}
+		return &failure{exitFailed, fmt.Errorf("%q was typed, not %s: nothing was done", words.Plain(strings.TrimSpace(typed)), name)}
 	}
 	if err != nil && typed == "" {
 		return fmt.Errorf("read the confirmation: %w", err)
@@ -136,9 +137,9 @@ func (a *app) throw(cmd *cobra.Command, ask events.Ask) error {
 func (p *page) answer(ans *events.Answer) {
 	if len(ans.Items) == 0 {
 		if ans.Accepted {
-			p.line("%s", plain(ans.Why))
+			p.line("%s", words.Plain(ans.Why))
 		} else {
-			p.line("%s  %s (rule %s)", p.paint("REFUSED"), plain(ans.Why), refuseAsk)
+			p.line("%s  %s (rule %s)", p.paint("REFUSED"), words.Plain(ans.Why), refuseAsk)
 		}
 	}
 	for _, i := range ans.Items {
@@ -150,9 +151,9 @@ func (p *page) answer(ans *events.Answer) {
 		if i.Operation != "" {
 			op = "  operation " + i.Operation
 		}
-		p.line("%s  %s  %s (rule %s)%s", p.paint(word), i.Group, plain(i.Why), i.Rule, op)
+		p.line("%s  %s  %s (rule %s)%s", p.paint(word), i.Group, words.Plain(i.Why), i.Rule, op)
 		for _, f := range i.Facts {
-			p.line("    %s: %s", f.What, plain(f.Value))
+			p.line("    %s: %s", f.What, words.Plain(f.Value))
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -31,7 +31,7 @@ func (s *testSite) reports(ask *atomic.Value, ops ...events.Operation) {
 				o.Ask = id
 			}
 			if q["operation"] == o.ID || q["group"] == "orders" && i == len(ops)-1 {
-				return controller.Report{Group: "orders", Operation: o}
+				return answers.Report{Group: "orders", Operation: o}
 			}
 		}
 		return refusal("no operation is called %q", q["operation"])
@@ -234,7 +234,7 @@ func TestReportCommits(t *testing.T) {
 	s.reports(&none, op)
 	s.query("group", func(map[string]any) any { return restoringView() })
 	s.run("report", "orders-restore-3", "--commits").want(t, 0, "kept in db17:"+kept, "7741  0/5A1F0", "the first 3 of 37: all of them are listed in db17:"+kept)
-	var got controller.Report
+	var got answers.Report
 	r := s.run("report", "orders-restore-3", "-o", "json")
 	if err := json.Unmarshal([]byte(r.out), &got); err != nil {
 		t.Fatal(err)
@@ -250,7 +250,7 @@ func TestStatusWaits(t *testing.T) {
 	s := newSite(t)
 	st := darkStatus()
 	s.query("status", func(map[string]any) any { return st })
-	s.query("groups", func(map[string]any) any { return controller.Groups{Groups: comingHome()} })
+	s.query("groups", func(map[string]any) any { return answers.Groups{Groups: comingHome()} })
 	s.run("status").want(t, 0, "of which 42 unprotected: 2 wait for eu-west-1, 2 are being restored (68 % of 2.4 GB)")
 	large := *st
 	large.Groups = groupsPage + 1

@@ -10,8 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/gate"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/bus"
 	"github.com/switchback-dr/switchback/pkg/client"
@@ -182,7 +183,7 @@ func (d *diagnosis) streams(ctx context.Context, b *bus.NATS, servers int) {
 
 // controllers asks the leader.
 func (d *diagnosis) controllers(ctx context.Context, c *client.Client) {
-	var s controller.Status
+	var s answers.Status
 	if err := c.Query(ctx, "status", struct{}{}, &s); err != nil {
 		d.found("fail", "controller", "%v", err)
 		return
@@ -191,7 +192,7 @@ func (d *diagnosis) controllers(ctx context.Context, c *client.Client) {
 	if s.View.Blind {
 		d.found("fail", "controller", "it is blind: it reaches fewer than half of the regions, and automation moves nothing")
 	}
-	for region, up := range sorted(s.Bus) {
+	for region, up := range words.Sorted(s.Bus) {
 		if !up {
 			d.found("fail", "controller", "the leader does not reach the hub server in %s", region)
 		}
@@ -253,7 +254,7 @@ func (p *page) findings(d *diagnosis) {
 	count := map[string]int{}
 	for _, f := range d.Findings {
 		count[f.Result]++
-		p.line("%-4s  %s: %s", f.Result, f.What, plain(f.Text))
+		p.line("%-4s  %s: %s", f.Result, f.What, words.Plain(f.Text))
 	}
 	p.line("ok %d   warn %d   fail %d", count["ok"], count["warn"], count["fail"])
 	p.line("not checked from here:")

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -38,7 +39,7 @@ begins only when nothing at all is wrong, and a real incident in its middle is h
 				return err
 			}
 			danger := func(*fleet.GroupView) string {
-				return fmt.Sprintf("drill of %s: it is swapped there and back, and each time %s", ask.Group, swapText)
+				return fmt.Sprintf("drill of %s: it is swapped there and back, and each time %s", ask.Group, words.Swap)
 			}
 			if err := a.sure(cmd, &ask, ask.Group, danger); err != nil {
 				return err
@@ -145,7 +146,7 @@ func drillEnd(ctx context.Context, c *client.Client, ask *events.Ask, told <-cha
 // drillText is a drill in a line.
 func (p *page) drillText(d *events.Drill) string {
 	if d.Running() {
-		return fmt.Sprintf("drill %s under way: %s → %s and back, by %s", d.ID, d.From, d.To, plain(d.By))
+		return fmt.Sprintf("drill %s under way: %s → %s and back, by %s", d.ID, d.From, d.To, words.Plain(d.By))
 	}
-	return fmt.Sprintf("%s  %s", p.paint(strings.ToUpper(d.Ended)), plain(d.End))
+	return fmt.Sprintf("%s  %s", p.paint(strings.ToUpper(d.Ended)), words.Plain(d.End))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
 
@@ -106,11 +107,11 @@ func (p *page) notice(indent string, e client.Event) {
 	}
 	by := ""
 	if n.By != "" && n.By != automation {
-		by = ", by " + plain(n.By)
+		by = ", by " + words.Plain(n.By)
 	}
 	rule := ""
 	if n.Rule != "" {
-		rule = "  (rule " + plain(n.Rule) + by + ")"
+		rule = "  (rule " + words.Plain(n.Rule) + by + ")"
 	}
-	p.line("%s%s  %-10s  %s  %s%s", indent, p.clock(e.Time), plain(n.Type), plain(about), plain(n.Why), rule)
+	p.line("%s%s  %-10s  %s  %s%s", indent, words.Clock(e.Time, p.now), words.Plain(n.Type), words.Plain(about), words.Plain(n.Why), rule)
 }

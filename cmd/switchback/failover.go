@@ -1,10 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -24,7 +23,7 @@ agent answers it is stopped cleanly and nothing is lost. Many groups move as a r
 			if done, err := a.open(cmd, m, &ask, args, detach); done || err != nil {
 				return err
 			}
-			if err := a.confirm(danger(&ask), ask.Group); err != nil {
+			if err := a.confirm(words.FailoverDanger(&ask), ask.Group); err != nil {
 				return err
 			}
 			return a.move(cmd, ask, detach)
@@ -39,17 +38,6 @@ agent answers it is stopped cleanly and nothing is lost. Many groups move as a r
 	f.BoolVar(&ask.Unfenced, "unfenced", false, "move without a fence proof: TWO COPIES MAY ACCEPT WRITES; needs --reason")
 	moveFlags(cmd, &ask, &detach)
 	return cmd
-}
-
-func danger(ask *events.Ask) string {
-	what := fmt.Sprintf("failover of %s: its active cluster is given up", ask.Group)
-	if ask.AcceptLoss {
-		what += "; what has not arrived is LOST, beyond the budget too"
-	}
-	if ask.Unfenced {
-		what += "; WITHOUT A FENCE PROOF: if the old active still runs, two copies accept writes"
-	}
-	return what
 }
 
 func (a *app) abortCommand() *cobra.Command {

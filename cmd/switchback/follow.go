@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -132,7 +133,7 @@ func (t *trip) ends(ctx context.Context, items []events.AnswerItem) ([]events.Op
 	if err != nil || !slices.Contains(swapVerbs, t.ask.Verb) {
 		return ops, err
 	}
-	if last := ops[len(ops)-1]; restores(&last) {
+	if last := ops[len(ops)-1]; words.Restores(&last) {
 		if last.Ended != "done" {
 			return ops, nil
 		}
@@ -167,7 +168,7 @@ func (t *trip) protected(ctx context.Context, group string, o events.Operation) 
 	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), watchLimit)
 	defer cancel()
 	if g, err := groupOf(look, t.c, group, ""); err == nil {
-		t.waits = "not protected yet: " + lacks(g)
+		t.waits = "not protected yet: " + words.Lacks(g)
 	}
 	return o
 }
@@ -181,10 +182,10 @@ func (t *trip) tell(e client.Event) {
 // step prints one event of an operation by the time since it was asked for, as seen here.
 func (p *page) step(e client.Event, since time.Duration) {
 	n := &e.Notice
-	word := plain(n.Type)
+	word := words.Plain(n.Type)
 	switch n.Type {
 	case events.NoticeServing, events.NoticeRestored, events.NoticeProtected, events.NoticeAborted, events.NoticeFailed:
 		word = strings.ToUpper(word)
 	}
-	p.line("%6.1f s  %s  %s  %s", since.Seconds(), plain(n.Group), p.paint(word), plain(n.Why))
+	p.line("%6.1f s  %s  %s  %s", since.Seconds(), words.Plain(n.Group), p.paint(word), words.Plain(n.Why))
 }

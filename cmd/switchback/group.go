@@ -10,9 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -69,25 +70,25 @@ func (p *page) group(g *fleet.GroupView) {
 	case r == nil:
 		head += "      not under care yet"
 	case r.Gone != "":
-		head += "      RELEASED by " + plain(r.Gone)
+		head += "      RELEASED by " + words.Plain(r.Gone)
 	default:
 		home := "home"
 		if r.Active != g.Config.Primary {
 			home = "AWAY from home"
 		}
-		head += fmt.Sprintf("      active %s (%s)   epoch %d   since %s (%s)", r.Active.Region, home, r.Epoch, p.clock(r.Since), age(p.now.Sub(r.Since)))
+		head += fmt.Sprintf("      active %s (%s)   epoch %d   since %s (%s)", r.Active.Region, home, r.Epoch, words.Clock(r.Since, p.now), words.Age(p.now.Sub(r.Since)))
 	}
 	p.line("%s", head)
 	var rows [][]string
 	for i := range g.Clusters {
-		rows = append(rows, clusterRow(&g.Clusters[i]))
+		rows = append(rows, words.ClusterRow(&g.Clusters[i]))
 	}
 	p.table([]string{"CLUSTER", "HOME", "ROLE", "STATE", ">TIMELINE", "LSN", ">LAG", "AGENT"}, rows)
 	p.clusters(g)
 	if g.Record != nil && g.Record.Gone == "" {
 		p.care(g)
 	}
-	p.line("now: %s (rule %s)", plain(g.Why), g.Rule)
+	p.line("now: %s (rule %s)", words.Plain(g.Why), g.Rule)
 	p.next(g)
 }
 
@@ -102,7 +103,7 @@ func (p *page) care(g *fleet.GroupView) {
 		line += fmt.Sprintf("   last move %s (%s)", r.Op.ID, r.Op.Ended)
 		switch lost := r.Op.Lost; {
 		case lost != nil:
-			line += "   lost: " + p.lost(lost, "")
+			line += "   lost: " + words.Lost(lost, "", p.now)
 		case r.Op.Ended == "done":
 			line += fmt.Sprintf("   loss at %s: %s", r.Op.Verb, decide.LossText(r.Op.Loss))
 		}
@@ -110,12 +111,12 @@ func (p *page) care(g *fleet.GroupView) {
 	p.line("%s", line)
 	p.sync(g)
 	if len(g.Fences) > 0 {
-		p.line("fences: %s", plain(strings.Join(g.Fences, ", ")))
+		p.line("fences: %s", words.Plain(strings.Join(g.Fences, ", ")))
 	}
 	var leases []string
 	for _, c := range g.Clusters {
 		if c.Role == events.RoleActive && c.Kernel != "" {
-			leases = append(leases, c.Cluster.String()+" "+plain(c.Kernel))
+			leases = append(leases, c.Cluster.String()+" "+words.Plain(c.Kernel))
 		}
 	}
 	if len(leases) > 0 {
@@ -126,57 +127,27 @@ func (p *page) care(g *fleet.GroupView) {
 		if r.Op.Stage == events.StagePrepare {
 			phase = r.Op.From.String() + " writes a checkpoint and serves on"
 		}
-		p.line("under way: %s %s → %s, %s, by %s", r.Op.ID, r.Op.From, r.Op.To, phase, plain(r.Op.By))
+		p.line("under way: %s %s → %s, %s, by %s", r.Op.ID, r.Op.From, r.Op.To, phase, words.Plain(r.Op.By))
 	}
 	if d := r.Drill; d != nil {
 		ago := ""
 		if !d.Running() {
-			ago = fmt.Sprintf(" (%s ago, by %s)", age(p.now.Sub(d.At)), plain(d.By))
+			ago = fmt.Sprintf(" (%s ago, by %s)", words.Age(p.now.Sub(d.At)), words.Plain(d.By))
 		}
 		p.line("last drill: %s%s", p.drillText(d), ago)
 	}
 	if g.Readiness != "" {
-		p.line("readiness  %s: %s", p.paint(string(g.Readiness)), plain(g.ReadyWhy))
+		p.line("readiness  %s: %s", p.paint(string(g.Readiness)), words.Plain(g.ReadyWhy))
 	}
 	if r.Restart != nil {
-		p.line("under way: %s restart of %s, by %s", r.Restart.ID, r.Restart.To, plain(r.Restart.By))
+		p.line("under way: %s restart of %s, by %s", r.Restart.ID, r.Restart.To, words.Plain(r.Restart.By))
 	}
 	if r.Approve != "" {
-		p.line("approved %s: automation may move it in this incident", plain(r.Approve))
+		p.line("approved %s: automation may move it in this incident", words.Plain(r.Approve))
 	}
 	if r.Disarm != "" {
-		p.line("automation %s for it: %s", p.paint("DISARMED"), plain(r.Disarm))
+		p.line("automation %s for it: %s", p.paint("DISARMED"), words.Plain(r.Disarm))
 	}
-}
-
-// clusterRow marks what is a last word and no news: of an agent that is silent, a position is a lower bound.
-func clusterRow(c *fleet.ClusterView) []string {
-	role, timeline, lsn, behind, agent := string(c.Role), "-", c.LSN.String(), "-", "never heard"
-	if role == "" {
-		role = "-"
-	}
-	if c.Timeline != 0 {
-		timeline = fmt.Sprint(c.Timeline)
-	}
-	if c.LSN == 0 {
-		lsn = "-"
-	}
-	switch {
-	case c.Silent > 0:
-		agent = "silent " + age(c.Silent)
-		if c.Timeline != 0 {
-			timeline += "?"
-		}
-		if c.LSN != 0 {
-			lsn = "≥ " + lsn
-		}
-	case c.State != events.StateUnknown || c.Age > 0:
-		agent = age(c.Age) + " ago"
-	}
-	if c.Role == events.RolePassive {
-		behind = lag(c.Lag)
-	}
-	return []string{c.Cluster.String(), string(c.Home), role, string(c.State), timeline, lsn, behind, agent}
 }
 
 // completeGroup offers names of groups.
@@ -203,7 +174,7 @@ func (a *app) completeFrom(cmd *cobra.Command, args []string, begun, match strin
 	a.timeout = 2 * time.Second
 	var found []string
 	_ = a.asking(cmd, func(ctx context.Context, c *client.Client) error {
-		var gs controller.Groups
+		var gs answers.Groups
 		err := c.Query(ctx, "groups", map[string]any{"match": match, "limit": 200}, &gs)
 		for i := range gs.Groups {
 			for _, n := range names(&gs.Groups[i]) {

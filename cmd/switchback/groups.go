@@ -1,16 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/switchback-dr/switchback/controller/fleet"
-	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
 
@@ -67,9 +65,9 @@ func (p *page) groups(all []fleet.GroupView) {
 	var rows [][]string
 	heads, noted := []string{"GROUP", "PROJECT", "MODE", "ACTIVE", "HOME", ">EPOCH", "PROTECTED", "READINESS", ">LAG", "RULE"}, false
 	for i := range all {
-		note := p.note(&all[i])
+		note := words.Note(&all[i], p.now)
 		noted = noted || note != ""
-		rows = append(rows, append(groupRow(&all[i]), note))
+		rows = append(rows, append(words.GroupRow(&all[i]), note))
 	}
 	if noted {
 		heads = append(heads, "NOTE")
@@ -79,65 +77,4 @@ func (p *page) groups(all []fleet.GroupView) {
 		}
 	}
 	p.table(heads, rows)
-}
-
-// note is what is being done to a group's clusters, or waits to be, in a few words.
-func (p *page) note(g *fleet.GroupView) string {
-	var notes []string
-	if g.Record != nil && g.Record.Gone != "" {
-		return ""
-	}
-	for i := range g.Clusters {
-		c := &g.Clusters[i]
-		switch {
-		case c.Op != "":
-			notes = append(notes, fmt.Sprintf("%s %s %s", c.Cluster.Region, events.StateRebuilding, workText(c.Work)))
-		case c.Role == events.RoleFailed && c.Hold != "":
-			notes = append(notes, c.Cluster.Region+" failed, waits for a person")
-		case c.Role == events.RoleFailed:
-			notes = append(notes, c.Cluster.Region+" failed")
-		}
-		if c.Override != "" {
-			notes = append(notes, c.Cluster.Region+" OVERRIDDEN by a person")
-		}
-		if c.Quiet != nil {
-			notes = append(notes, fmt.Sprintf("%s in maintenance until %s", c.Cluster.Region, p.clock(c.Quiet.Until)))
-		}
-	}
-	return strings.Join(notes, "; ")
-}
-
-func groupRow(g *fleet.GroupView) []string {
-	active, home, epoch, protected, least := "-", "-", "-", "-", int64(-1)
-	if r := g.Record; r != nil && r.Gone != "" {
-		protected = "released"
-	} else if r != nil {
-		active, home, epoch, protected = r.Active.Region, "home", fmt.Sprint(r.Epoch), "NO"
-		if r.Active != g.Config.Primary {
-			home = "AWAY"
-		}
-		switch {
-		case g.Protected && !g.Sync():
-			protected = "yes"
-		case g.Protected && len(r.Sync.Members()) > 0:
-			protected = "sync"
-		case g.Protected:
-			protected = "not in sync"
-		}
-	}
-	passive := false
-	for _, c := range g.Clusters {
-		if c.Role == events.RolePassive {
-			passive = true
-			if c.Lag >= 0 && (least < 0 || c.Lag < least) {
-				least = c.Lag
-			}
-		}
-	}
-	behind := "-"
-	if passive {
-		behind = lag(least)
-	}
-	ready := cmp.Or(string(g.Readiness), "-")
-	return []string{g.Group, g.Config.Project, string(g.Config.Mode), active, home, epoch, protected, ready, behind, g.Rule}
 }

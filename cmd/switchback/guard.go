@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/pkg/config"
 	"github.com/switchback-dr/switchback/pkg/telemetry"
 	"github.com/switchback-dr/switchback/regionagent"
@@ -121,7 +122,7 @@ host and shown by status, why and metrics until you say --end.`,
 			if end {
 				was, err := regionagent.EndOverride(cmd.Context(), cfg, name, log)
 				if err == nil {
-					fmt.Fprintf(a.out, "ended: %s\n", plain(was))
+					fmt.Fprintf(a.out, "ended: %s\n", words.Plain(was))
 				}
 				return refusedByRule(err)
 			}

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
-	"github.com/switchback-dr/switchback/pkg/client"
 )
 
 const kept = "/var/lib/switchback/kept/orders-8"
@@ -97,13 +97,13 @@ func TestHomePrinters(t *testing.T) {
 		"why-restoring":   func(p *page) { p.why("orders", ordersWhy(), &restoring) },
 		"report-counted":  func(p *page) { p.report(&counted, "db17:"+kept); p.commits(&counted, "db17:"+kept) },
 		"report-markdown": func(p *page) {
-			told := []client.Event{{Envelope: events.Envelope{Time: noon}, Notice: events.Notice{Rule: "promote", Why: "eu-central-1/orders-b is appointed at epoch 8"}}}
-			if err := p.reportDocument("orders", &counted, "db17:"+kept, told).Markdown(p.w); err != nil {
+			told := []words.Told{{At: noon, Notice: events.Notice{Rule: "promote", Why: "eu-central-1/orders-b is appointed at epoch 8"}}}
+			if err := words.Report("orders", &counted, "db17:"+kept, told, p.now).Markdown(p.w); err != nil {
 				t.Error(err)
 			}
 		},
 		"report-html": func(p *page) {
-			if err := p.reportDocument("orders", &restore, "db17:"+kept, nil).HTML(p.w); err != nil {
+			if err := words.Report("orders", &restore, "db17:"+kept, nil, p.now).HTML(p.w); err != nil {
 				t.Error(err)
 			}
 		},
@@ -117,7 +117,7 @@ func TestHomePrinters(t *testing.T) {
 			p.report(&events.Operation{ID: "orders-8", Ended: "failed", EndWhy: "its group went on to orders-9"}, "")
 		},
 		"report-all-there": func(p *page) {
-			p.line("%s", p.lost(&events.LostLog{Timeline: 1, From: 0x10, To: 0x10}, ""))
+			p.line("%s", words.Lost(&events.LostLog{Timeline: 1, From: 0x10, To: 0x10}, "", p.now))
 			p.commits(&home, "")
 		},
 	} {
@@ -182,7 +182,7 @@ func TestNext(t *testing.T) {
 		"home, empty":      {atHome(change(heldView(), empty)), ""},
 		"home, well":       {atHome(passive("")), ""},
 	} {
-		if d := cmp.Diff(c.want, nextFor(&c.g)); d != "" {
+		if d := cmp.Diff(c.want, words.Next(&c.g)); d != "" {
 			t.Errorf("%s (-want +got):\n%s", name, d)
 		}
 	}
@@ -206,7 +206,7 @@ func TestLacks(t *testing.T) {
 		"eu-west-1/orders-a is being restored (orders-restore-3): rewind 68 % of 1.2 GB":                             &restoring,
 		"no passive of orders is seen to stream yet":                                                                 &seen,
 	} {
-		if got := lacks(g); got != want {
+		if got := words.Lacks(g); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
@@ -239,7 +239,7 @@ func TestMeter(t *testing.T) {
 			t.Errorf("%d: got %v %q, want %v %q", i, begun, m.text(), c.begun, c.want)
 		}
 	}
-	if got := workText(nil); got != "begins" {
+	if got := words.Work(nil); got != "begins" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -247,7 +247,7 @@ func TestMeter(t *testing.T) {
 func TestGrouped(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 12_028: "12,028", 412_000_000_000: "412,000,000,000", -12_028: "-12,028", -999: "-999"} {
-		if got := grouped(n); got != want {
+		if got := words.Grouped(n); got != want {
 			t.Errorf("grouped(%d) = %q, want %q", n, got, want)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 )
@@ -31,7 +31,7 @@ func lookSite(t *testing.T) *testSite {
 		return ordersView()
 	})
 	s.query("groups", func(q map[string]any) any {
-		out := controller.Groups{Groups: []fleet.GroupView{}}
+		out := answers.Groups{Groups: []fleet.GroupView{}}
 		after, _ := q["after"].(string) // none: from the first
 		for i := range 1203 {
 			g := ordersView()
@@ -54,7 +54,7 @@ func lookSite(t *testing.T) *testSite {
 	})
 	s.query("report", func(q map[string]any) any {
 		if q["operation"] == "orders-8" || q["group"] == "orders" {
-			return controller.Report{Group: "orders", Operation: ordersOperation()}
+			return answers.Report{Group: "orders", Operation: ordersOperation()}
 		}
 		if q["group"] != nil {
 			return refusal("no group is called %q", q["group"])

@@ -6,47 +6,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
-
-// lost says what a server had written that its followers never got; kept is where that is kept, by host and directory.
-func (p *page) lost(l *events.LostLog, kept string) string {
-	where := fmt.Sprintf("on timeline %d from %s to %s", l.Timeline, l.From, l.To)
-	if l.Bytes == 0 && l.Unread == "" {
-		return fmt.Sprintf("exactly nothing: its log on timeline %d ended at %s", l.Timeline, l.To)
-	}
-	text := fmt.Sprintf("%s %s (%s B) %s", map[bool]string{true: "exactly", false: "at least"}[l.Unread == ""], commitsText(l.Commits), grouped(l.Bytes), where)
-	if l.Own > 0 {
-		text += fmt.Sprintf(", and %d of Switchback's own", l.Own)
-	}
-	if !l.First.IsZero() {
-		text += fmt.Sprintf(", first %s, last %s", p.clock(l.First), p.clock(l.Last))
-	}
-	if kept != "" {
-		text += ", kept in " + plain(kept)
-	}
-	if l.Unread != "" {
-		text += "; its log could not be read to its end: " + plain(l.Unread)
-	}
-	return text
-}
-
-func commitsText(n int) string {
-	if n == 1 {
-		return "1 commit"
-	}
-	return grouped(int64(n)) + " commits"
-}
-
-// grouped writes a whole number so that it can be read: 12,028.
-func grouped(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
 
 // commits lists lost commits one by one, and says where the rest is.
 func (p *page) commits(o *events.Operation, kept string) {
@@ -57,7 +20,7 @@ func (p *page) commits(o *events.Operation, kept string) {
 		return
 	case l == nil:
 		old := o.From
-		if restores(o) {
+		if words.Restores(o) {
 			old = o.To
 		}
 		p.line("no list of lost commits: they are counted when %s is restored", old)
@@ -74,9 +37,9 @@ func (p *page) commits(o *events.Operation, kept string) {
 	if len(l.List) < l.Commits {
 		rest := "the rest was not kept"
 		if kept != "" {
-			rest = "all of them are listed in " + plain(kept)
+			rest = "all of them are listed in " + words.Plain(kept)
 		}
-		p.line("the first %d of %s: %s", len(l.List), grouped(int64(l.Commits)), rest)
+		p.line("the first %d of %s: %s", len(l.List), words.Grouped(int64(l.Commits)), rest)
 	}
 }
 
@@ -86,7 +49,7 @@ func keptAt(ctx context.Context, c *client.Client, group string, o *events.Opera
 		return ""
 	}
 	old := o.From
-	if restores(o) {
+	if words.Restores(o) {
 		old = o.To
 	}
 	if g, err := groupOf(ctx, c, group, ""); err == nil && g.Record != nil {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/pkg/bus"
 	"github.com/switchback-dr/switchback/pkg/client"
 	"github.com/switchback-dr/switchback/pkg/telemetry"
@@ -72,7 +73,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	}
 	code := a.code(err)
 	if !errors.Is(err, errSilent) {
-		fmt.Fprintf(a.err, "%s: %s\n", cmd.CommandPath(), plain(err.Error()))
+		fmt.Fprintf(a.err, "%s: %s\n", cmd.CommandPath(), words.Plain(err.Error()))
 	}
 	if code == exitUsage {
 		fmt.Fprintf(a.err, "see: %s --help\n", cmd.CommandPath())

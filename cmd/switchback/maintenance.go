@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -81,7 +82,7 @@ func (a *app) sureOfRestart(cmd *cobra.Command, ask *events.Ask) error {
 	}
 	what := "if it is active, its clients are disconnected and writes wait until it is up again"
 	if ref, err := events.ParseRef(ask.Cluster); err == nil && g != nil {
-		c := clusterIn(g, ref)
+		c := words.ClusterIn(g, ref)
 		switch {
 		case c != nil && c.Role == events.RolePassive:
 			return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -45,7 +45,7 @@ func moveSite(t *testing.T, end string, told bool) *testSite {
 		if told {
 			return refusal("events alone must do")
 		}
-		return controller.Report{Group: "orders", Operation: op}
+		return answers.Report{Group: "orders", Operation: op}
 	})
 	return s
 }
@@ -90,7 +90,7 @@ func TestFailoverSuperseded(t *testing.T) {
 		s.door(func(events.Ask) events.Answer { return accepts("orders", "orders-8") })
 		s.query("report", func(q map[string]any) any {
 			if q["group"] == "orders" {
-				return controller.Report{Group: "orders", Operation: events.Operation{ID: last}}
+				return answers.Report{Group: "orders", Operation: events.Operation{ID: last}}
 			}
 			return refusal("no operation is called orders-8")
 		})

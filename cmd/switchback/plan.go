@@ -9,7 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -154,7 +155,7 @@ type storedRollout struct {
 func rolloutOf(ctx context.Context, c *client.Client, id string) (*storedRollout, error) {
 	s := &storedRollout{Moves: []events.Move{}}
 	for {
-		var page controller.Rollout
+		var page answers.Rollout
 		if err := c.Query(ctx, "rollout", map[string]any{"rollout": id, "from": len(s.Moves)}, &page); err != nil {
 			return nil, err
 		}
@@ -197,32 +198,32 @@ const named = 6
 func (p *page) plan(s *storedRollout) {
 	r := &s.Rollout
 	if r.Defunct != "" {
-		p.line("plan %s of a %s: %s  %s", r.ID, r.Verb, p.paint("REFUSED"), plain(r.Defunct))
+		p.line("plan %s of a %s: %s  %s", r.ID, r.Verb, p.paint("REFUSED"), words.Plain(r.Defunct))
 		return
 	}
 	old := "made now"
 	if since := p.now.Sub(r.Made); since > 5*time.Second {
-		old = "made " + age(since) + " ago"
+		old = "made " + words.Age(since) + " ago"
 	}
-	p.line("plan %s (%s, good for %s)  %s of %s  %s  ~%s  expected loss %s", r.ID, old, age(events.PlanGood), r.Verb, r.About(), towards(s.Moves), age(r.Takes.D()), planLoss(r))
+	p.line("plan %s (%s, good for %s)  %s of %s  %s  ~%s  expected loss %s", r.ID, old, words.Age(events.PlanGood), r.Verb, r.About(), towards(s.Moves), words.Age(r.Takes.D()), planLoss(r))
 	var rows [][]string
 	for n, w := range r.Waves {
 		gate := "all well"
 		if w.Soak > 0 {
-			gate += ", soak " + age(w.Soak.D())
+			gate += ", soak " + words.Age(w.Soak.D())
 		}
-		rows = append(rows, []string{w.Name, fmt.Sprint(w.Moves), does(s.Moves, n, &w), age(w.Takes.D()), gate})
+		rows = append(rows, []string{w.Name, fmt.Sprint(w.Moves), does(s.Moves, n, &w), words.Age(w.Takes.D()), gate})
 	}
 	if len(rows) > 0 {
 		p.table([]string{"STAGE", ">GROUPS", "DOES", ">EST", "GATE"}, rows)
 	}
 	for i := range s.Moves {
 		if m := &s.Moves[i]; m.State == events.MoveLeft {
-			p.line("left out  %s: %s", m.Group, plain(m.Why))
+			p.line("left out  %s: %s", m.Group, words.Plain(m.Why))
 		}
 	}
 	for _, n := range r.Notes {
-		p.line("note: %s", plain(n))
+		p.line("note: %s", words.Plain(n))
 	}
 	if r.Moves == r.Tally.Left {
 		p.line("nothing moves")
@@ -233,12 +234,12 @@ func (p *page) plan(s *storedRollout) {
 }
 
 func planLoss(r *events.Rollout) string {
-	text := size(r.Loss.Bytes)
+	text := words.Size(r.Loss.Bytes)
 	if r.Loss.Bytes == 0 {
 		text = "0"
 	}
 	if r.Loss.Most > 0 {
-		text += fmt.Sprintf(", at most %s of one group", age(r.Loss.Most.D()))
+		text += fmt.Sprintf(", at most %s of one group", words.Age(r.Loss.Most.D()))
 	}
 	if r.Loss.Unknown > 0 {
 		text += fmt.Sprintf(", unknown of %d groups", r.Loss.Unknown)
@@ -256,7 +257,7 @@ func towards(moves []events.Move) string {
 		}
 	}
 	var names []string
-	for r := range sorted(to) {
+	for r := range words.Sorted(to) {
 		names = append(names, r)
 	}
 	return fmt.Sprintf("%d groups → %s", len(groups), strings.Join(names, ", "))

@@ -12,8 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/test/sim"
 )
@@ -42,13 +43,13 @@ func TestPrinters(t *testing.T) {
 	for name, print := range map[string]func(p *page){
 		"status-outage":  func(p *page) { p.status(darkStatus(), "") },
 		"status-blind":   func(p *page) { p.status(quiet(), "") },
-		"status-restore": func(p *page) { p.status(darkStatus(), waitText(comingHome())) },
+		"status-restore": func(p *page) { p.status(darkStatus(), words.Waits(comingHome())) },
 		"group-away":     func(p *page) { p.group(&orders) },
 		"group-running":  func(p *page) { p.group(&running) },
 		"group-unborn":   func(p *page) { p.group(&billing) },
 		"groups":         func(p *page) { p.groups([]fleet.GroupView{billing, orders}) },
 		"why":            func(p *page) { p.why("orders", ordersWhy(), nil) },
-		"why-unjudged":   func(p *page) { p.why("eu-west-1", &controller.Why{Why: ": "}, nil) },
+		"why-unjudged":   func(p *page) { p.why("eu-west-1", &answers.Why{Why: ": "}, nil) },
 		"report":         func(p *page) { p.report(&op, "") },
 		"report-aborted": func(p *page) { p.report(&aborted, "") },
 		"answer-refused": func(p *page) { p.answer(lost) },
@@ -103,7 +104,7 @@ func TestAge(t *testing.T) {
 		-time.Second: "0.0s", 0: "0.0s", 249 * time.Millisecond: "0.2s", 9999 * time.Millisecond: "9.9s", 59*time.Second + 900*time.Millisecond: "59s", time.Minute: "1m00s",
 		222 * time.Second: "3m42s", 59*time.Minute + 59*time.Second: "59m59s", 5*time.Hour + 12*time.Minute: "5h12m", 47 * time.Hour: "47h00m", 21 * 24 * time.Hour: "21d",
 	} {
-		if got := age(d); got != want {
+		if got := words.Age(d); got != want {
 			t.Errorf("age(%v) = %q, want %q", d, got, want)
 		}
 	}
@@ -112,7 +113,7 @@ func TestAge(t *testing.T) {
 func TestSize(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 12_028: "12 kB", 1_200_000: "1.2 MB", 412_000_000_000: "412 GB", 5_000_000_000_000_000: "5000 TB"} {
-		if got := size(n); got != want {
+		if got := words.Size(n); got != want {
 			t.Errorf("size(%d) = %q, want %q", n, got, want)
 		}
 	}

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/controller/gate"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -38,7 +38,7 @@ Of a rollout, also of one that the loss of a region began, it shows what came of
 			}
 			return a.asking(cmd, func(ctx context.Context, c *client.Client) error {
 				var raw json.RawMessage
-				var r controller.Report
+				var r answers.Report
 				err := query(ctx, c, "report", map[string]string{"operation": args[0]}, &raw, &r)
 				if _, refused := errors.AsType[client.Refusal](err); refused && looksLikeRollout(args[0]) {
 					if r, err := reportOf(ctx, c, args[0]); err == nil {
@@ -65,7 +65,7 @@ Of a rollout, also of one that the loss of a region began, it shows what came of
 					kept = keptAt(ctx, c, r.Group, &r.Operation)
 				}
 				if form != "" {
-					d := a.page().reportDocument(r.Group, &r.Operation, kept, noticesOf(ctx, c, r.Group, r.Operation.ID))
+					d := words.Report(r.Group, &r.Operation, kept, noticesOf(ctx, c, r.Group, r.Operation.ID), a.now())
 					return a.write(d, form)
 				}
 				return a.show(raw, func(p *page) {
@@ -90,48 +90,35 @@ func (p *page) report(o *events.Operation, kept string) {
 	}
 	by := ""
 	if o.By != "" {
-		by = fmt.Sprintf("   by %s (rule %s)", plain(o.By), o.Rule)
+		by = fmt.Sprintf("   by %s (rule %s)", words.Plain(o.By), o.Rule)
 	}
-	p.line("%s%s%s   %s", o.ID, headline(o), by, p.paint(state))
+	p.line("%s%s%s   %s", o.ID, words.Headline(o), by, p.paint(state))
 	if o.Why != "" {
-		p.line("why          %s", plain(o.Why))
+		p.line("why          %s", words.Plain(o.Why))
 	}
 	if o.EndWhy != "" {
-		p.line("end          %s", plain(o.EndWhy))
+		p.line("end          %s", words.Plain(o.EndWhy))
 	}
 	p.clocks(o)
 	p.phases(o)
 	if o.Proof != nil {
-		p.line("fence proof  %s", plain(decide.ProofText(o.Proof)))
+		p.line("fence proof  %s", words.Plain(decide.ProofText(o.Proof)))
 	}
 	if o.Answered != "" {
-		p.line("answered     %s", plain(o.Answered))
+		p.line("answered     %s", words.Plain(o.Answered))
 	}
 	if o.How != "" {
-		p.line("how          %s", howText(o))
+		p.line("how          %s", words.How(o))
 	}
 	if o.Promoted != 0 || o.Loss != nil && o.Loss.NoLog {
-		p.line("data         %s", dataOf(o))
+		p.line("data         %s", words.Data(o))
 	}
 	if o.Lost != nil {
-		p.line("lost         %s", p.lost(o.Lost, kept))
+		p.line("lost         %s", words.Lost(o.Lost, kept, p.now))
 	}
-	if restores(o) && o.Then != "" {
-		p.line("then         %s by itself", plain(o.Then))
+	if words.Restores(o) && o.Then != "" {
+		p.line("then         %s by itself", words.Plain(o.Then))
 	}
-}
-
-// headline says what an operation is about: a move leads from one cluster to another, other work is on one.
-func headline(o *events.Operation) string {
-	switch {
-	case o.Verb == "": // it gave way, and left nothing
-		return ""
-	case restores(o):
-		return fmt.Sprintf(" %s of %s from %s", o.Verb, o.To, o.From)
-	case o.Verb == events.AskRestart:
-		return fmt.Sprintf(" %s of %s", o.Verb, o.To)
-	}
-	return fmt.Sprintf(" %s %s → %s", o.Verb, o.From, o.To)
 }
 
 // clocks prints when it served and when it was protected again. What ended otherwise than done has neither.
@@ -139,9 +126,9 @@ func (p *page) clocks(o *events.Operation) {
 	if o.Ended != "" && o.Ended != "done" || o.Verb == "" {
 		return
 	}
-	serving, protected := clockOf(served(o)), clockOf(o.Protected)
+	serving, protected := words.ClockOf(words.Served(o)), words.ClockOf(o.Protected)
 	switch {
-	case restores(o):
+	case words.Restores(o):
 		p.line("%s", clockText("protected again", protected))
 	case o.Verb == events.AskRestart:
 		p.line("%s", clockText("serving again", serving))
@@ -150,33 +137,11 @@ func (p *page) clocks(o *events.Operation) {
 	}
 }
 
-// served is when it served again, 0 = not yet: what ended before there were two clocks has its phases only.
-func served(o *events.Operation) time.Duration {
-	if o.Serving == 0 && o.Ended == "done" {
-		return sumOf(o.Phases)
-	}
-	return o.Serving
-}
-
-func clockOf(took time.Duration) string {
-	if took == 0 {
-		return "not yet"
-	}
-	return gate.Round(took)
-}
-
 func clockText(what, when string) string {
 	if when == "not yet" {
 		return what + ": " + when
 	}
 	return what + " " + when
-}
-
-func sumOf(phases []events.PhaseTime) (all time.Duration) {
-	for _, t := range phases {
-		all += t.Took
-	}
-	return all
 }
 
 // phases prints the time of each phase.
@@ -188,44 +153,4 @@ func (p *page) phases(o *events.Operation) {
 	if len(parts) > 0 {
 		p.line("%s", strings.Join(parts, " | "))
 	}
-}
-
-// howText says how a cluster was made to follow.
-func howText(o *events.Operation) string {
-	text := map[string]string{
-		"followed": "followed: nothing of it had to be undone",
-		"rewound":  "rewound: what only it had was undone",
-		"copied":   "copied anew",
-	}[o.How]
-	if text == "" {
-		text = plain(o.How)
-	}
-	if text += ", " + size(o.Copied) + " fetched"; o.Timeline != 0 {
-		text += fmt.Sprintf("; it follows on timeline %d", o.Timeline)
-	}
-	return text
-}
-
-func dataOf(o *events.Operation) string {
-	if o.Loss != nil && o.Loss.NoLog {
-		return "loss " + decide.LossText(o.Loss)
-	}
-	var parts []string
-	if o.Stopped != 0 {
-		parts = append(parts, "stopped at "+o.Stopped.String())
-	} else if o.Sent != 0 {
-		parts = append(parts, "sent ≥ "+o.Sent.String())
-	}
-	promoted := "promoted " + o.Promoted.String()
-	if o.Timeline != 0 {
-		promoted += fmt.Sprintf(" on timeline %d", o.Timeline)
-	}
-	parts = append(parts, promoted)
-	if o.Lost == nil || o.Lost.Unread != "" {
-		parts = append(parts, "loss "+decide.LossText(o.Loss))
-		if o.Lost == nil && (o.Loss == nil || !o.Loss.Exact) {
-			parts = append(parts, fmt.Sprintf("counted exactly when %s is restored", o.From))
-		}
-	}
-	return strings.Join(parts, ", ")
 }

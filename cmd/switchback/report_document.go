@@ -3,114 +3,25 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"slices"
-	"time"
 
-	"github.com/switchback-dr/switchback/controller"
-	"github.com/switchback-dr/switchback/controller/decide"
-	"github.com/switchback-dr/switchback/controller/gate"
-	"github.com/switchback-dr/switchback/events"
+	"github.com/switchback-dr/switchback/controller/answers"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/pkg/client"
-	"github.com/switchback-dr/switchback/pkg/document"
 )
 
 // noticesOf reads what was told of an operation, oldest first; nothing where that can't be read: the report itself is what counts.
-func noticesOf(ctx context.Context, c *client.Client, group, operation string) (all []client.Event) {
+func noticesOf(ctx context.Context, c *client.Client, group, operation string) (all []words.Told) {
 	short, cancel := context.WithTimeout(ctx, watchLimit)
 	defer cancel()
-	var w controller.Why
+	var w answers.Why
 	var raw json.RawMessage
 	if err := query(short, c, "why", about(group, ""), &raw, &w); err != nil {
 		return nil
 	}
-	return slices.DeleteFunc(told(&w), func(e client.Event) bool { return e.Notice.Operation != operation })
-}
-
-// reportDocument writes an operation down for people who were not there: what happened, how long it took, what proves that it was safe, what was lost.
-func (p *page) reportDocument(group string, o *events.Operation, kept string, notices []client.Event) *document.Document {
-	state := "running"
-	if o.Ended != "" {
-		state = o.Ended
-	}
-	d := &document.Document{Title: o.ID + headline(o), Subtitle: fmt.Sprintf("group %s, %s; written at %s", group, state, p.now.UTC().Format(time.RFC3339))}
-	s := d.Section("What happened and why")
-	s.Heads = []string{"fact", "value"}
-	s.Row("verb", o.Verb)
-	s.Row("began", o.Began.UTC().Format(time.RFC3339))
-	s.Row("by", o.By)
-	s.Row("rule", o.Rule)
-	for _, x := range []struct{ what, value string }{{"why", o.Why}, {"asked as", o.Ask}, {"end", o.EndWhy}, {"fence waived by", o.Unfenced}} {
-		if x.value != "" {
-			s.Row(x.what, x.value)
+	for _, e := range told(&w) {
+		if e.Notice.Operation == operation {
+			all = append(all, words.Told{At: e.Time, Notice: e.Notice})
 		}
 	}
-	reportTimes(d, o)
-	if o.Proof != nil {
-		reportProof(d, o)
-	}
-	p.reportData(d, o, kept)
-	if len(notices) > 0 {
-		t := d.Section("What was told")
-		t.Heads = []string{"at", "rule", "sentence"}
-		for _, e := range notices {
-			t.Row(e.Time.UTC().Format(time.RFC3339), e.Notice.Rule, e.Notice.Why)
-		}
-	}
-	return d
-}
-
-// reportTimes are the two clocks, and the time of each phase.
-func reportTimes(d *document.Document, o *events.Operation) {
-	s := d.Section("Times")
-	s.Heads = []string{"clock or phase", ">took"}
-	if o.Ended == "" || o.Ended == "done" {
-		if !restores(o) {
-			s.Row("serving again", clockOf(served(o)))
-		}
-		if o.Verb != events.AskRestart {
-			s.Row("protected again", clockOf(o.Protected))
-		}
-	}
-	for _, ph := range o.Phases {
-		s.Row("phase "+ph.Phase, gate.Round(ph.Took))
-	}
-}
-
-// reportProof is the stored fence proof (I3), in facts an outsider can check.
-func reportProof(d *document.Document, o *events.Operation) {
-	s := d.Section("Fence proof: why the old active could not acknowledge a write any more").Say(decide.ProofText(o.Proof))
-	s.Heads = []string{"acceptor", ">revocation stored at sequence", ">beat it replaced"}
-	for _, l := range o.Proof.Lanes {
-		s.Row(fmt.Sprint(l.Lane), fmt.Sprint(l.Revoked), fmt.Sprint(l.Replaced))
-	}
-}
-
-// reportData is what became of the data: how far the target was, what was lost, where that is kept.
-func (p *page) reportData(d *document.Document, o *events.Operation, kept string) {
-	s := d.Section("Data")
-	if o.How != "" {
-		s.Say(howText(o))
-	}
-	if o.Promoted != 0 || o.Loss != nil && o.Loss.NoLog {
-		s.Say(dataOf(o))
-	}
-	if o.Lost == nil {
-		if len(s.Text) == 0 {
-			s.Say("Nothing of it changed.")
-		}
-		return
-	}
-	s.Say("Lost: " + p.lost(o.Lost, kept))
-	if len(o.Lost.List) == 0 {
-		return
-	}
-	u := d.Under("Lost commits")
-	u.Heads = []string{">transaction", "position", "committed at, by the old server's clock"}
-	for _, c := range o.Lost.List {
-		u.Row(fmt.Sprint(c.XID), c.LSN.String(), c.At.UTC().Format(time.RFC3339Nano))
-	}
-	if more := o.Lost.Commits - len(o.Lost.List); more > 0 {
-		u.Row("…", fmt.Sprintf("%s more", grouped(int64(more))), "the whole list is kept beside its log")
-	}
+	return all
 }

@@ -7,9 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/controller/gate"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 	"github.com/switchback-dr/switchback/pkg/document"
@@ -59,11 +60,11 @@ func reportOf(ctx context.Context, c *client.Client, id string) (*rolloutReport,
 	var serving, protected []clocked
 	for i := range s.Moves {
 		g := groupResult{Move: s.Moves[i]}
-		var of controller.Report
+		var of answers.Report
 		if g.Op != "" && c.Query(ctx, "report", map[string]string{"operation": g.Op}, &of) == nil {
 			o := of.Operation
 			g.Operation = &o
-			if d := served(&o); d > 0 && !restores(&o) {
+			if d := words.Served(&o); d > 0 && !words.Restores(&o) {
 				serving = append(serving, clocked{d, g.Group})
 			}
 			if o.Protected > 0 {
@@ -107,7 +108,7 @@ func (l *rolloutLoss) add(o *events.Operation) {
 
 // String says it in one line.
 func (l rolloutLoss) String() string {
-	text := fmt.Sprintf("%s counted", commitsText(l.Commits))
+	text := fmt.Sprintf("%s counted", words.Commits(l.Commits))
 	if l.Commits == 0 {
 		text = "nothing counted"
 	}
@@ -146,9 +147,9 @@ func (p *page) took(r *events.Rollout) time.Duration {
 // rolloutReport prints it.
 func (p *page) rolloutReport(r *rolloutReport) {
 	h := &r.Rollout
-	p.line("rollout %s  %s of %s by %s  %s for %s: %s", h.ID, h.Verb, h.About(), plain(h.By), p.paint(string(h.State)), age(p.took(h)), h.Tally)
+	p.line("rollout %s  %s of %s by %s  %s for %s: %s", h.ID, h.Verb, h.About(), words.Plain(h.By), p.paint(string(h.State)), words.Age(p.took(h)), h.Tally)
 	if h.Reason != "" {
-		p.line("why              %s", plain(h.Reason))
+		p.line("why              %s", words.Plain(h.Reason))
 	}
 	p.line("serving again    %s", r.Serving)
 	p.line("protected again  %s", r.Protected)
@@ -168,16 +169,16 @@ func (g *groupResult) row() []string {
 	if g.State == events.MoveWaits {
 		came = "waits"
 	}
-	serving, protected, why := "-", "-", plain(g.Why)
+	serving, protected, why := "-", "-", words.Plain(g.Why)
 	if o := g.Operation; o != nil {
-		if !restores(o) {
-			serving = clockOf(served(o))
+		if !words.Restores(o) {
+			serving = words.ClockOf(words.Served(o))
 		}
-		protected = clockOf(o.Protected)
+		protected = words.ClockOf(o.Protected)
 		switch {
 		case g.State != events.MoveDone:
 		case o.Lost != nil && o.Lost.Commits > 0:
-			why = commitsText(o.Lost.Commits)
+			why = words.Commits(o.Lost.Commits)
 		case o.Lost != nil:
 			why = "nothing"
 		case o.Verb == events.AskFailover:
@@ -205,7 +206,7 @@ func (p *page) rolloutDocument(r *rolloutReport) *document.Document {
 	if !h.Ended.IsZero() {
 		s.Row("ended", h.Ended.UTC().Format(time.RFC3339))
 	}
-	s.Row("took", age(p.took(h)))
+	s.Row("took", words.Age(p.took(h)))
 	s.Row("groups", h.Tally.String())
 	s.Row("plan", h.Hash)
 	for _, f := range h.Facts {

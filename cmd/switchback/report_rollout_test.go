@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -39,12 +39,12 @@ func outageSite(t *testing.T) *testSite {
 		if q["rollout"] != r.Rollout.ID {
 			return refusal("no plan or rollout is called %q", q["rollout"])
 		}
-		return controller.Rollout{Rollout: r.Rollout, Moves: r.Moves}
+		return answers.Rollout{Rollout: r.Rollout, Moves: r.Moves}
 	})
 	s.query("report", func(q map[string]any) any {
 		id, _ := q["operation"].(string)
 		if o, known := ops[id]; known {
-			return controller.Report{Group: strings.TrimSuffix(id, "-2"), Operation: o}
+			return answers.Report{Group: strings.TrimSuffix(id, "-2"), Operation: o}
 		}
 		return refusal("no operation is called %q", id)
 	})

@@ -77,8 +77,3 @@ func (a *app) buildCommand(verb, short, long, example string) *cobra.Command {
 func copyDanger(name string) string {
 	return fmt.Sprintf("rebuild of %s by a copy: its data is replaced by the active's, and until it follows again it protects nothing", name)
 }
-
-// restores reports whether an operation makes a cluster follow: it moves no group.
-func restores(o *events.Operation) bool {
-	return o.Verb == events.AskRestore || o.Verb == events.AskRebuild || o.Verb == events.AskProtect
-}

@@ -9,7 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -92,12 +93,12 @@ var manyDanger = map[string]string{
 // begun prints the answer to a run: the rollout, and what it leaves out.
 func (p *page) begun(ans *events.Answer) {
 	if !ans.Accepted {
-		p.line("%s  %s (rule %s)", p.paint("REFUSED"), plain(ans.Why), refuseAsk)
+		p.line("%s  %s (rule %s)", p.paint("REFUSED"), words.Plain(ans.Why), refuseAsk)
 	} else {
-		p.line("%s", plain(ans.Why))
+		p.line("%s", words.Plain(ans.Why))
 	}
 	for _, i := range ans.Items {
-		p.line("left out  %s: %s", i.Group, plain(i.Why))
+		p.line("left out  %s: %s", i.Group, words.Plain(i.Why))
 	}
 }
 
@@ -159,7 +160,7 @@ func (f *pursuit) until(ctx context.Context, c *client.Client, told <-chan clien
 		f.names[s.Moves[i].Group] = true
 	}
 	for {
-		var head controller.Rollout
+		var head answers.Rollout
 		if err := c.Query(ctx, "rollout", map[string]any{"rollout": f.id, "limit": 1}, &head); err != nil {
 			return nil, err
 		}

@@ -7,7 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -59,7 +60,7 @@ func (a *app) completeRollout(cmd *cobra.Command, args []string, _ string) ([]st
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	var all controller.Rollouts
+	var all answers.Rollouts
 	if err := a.asking(cmd, func(ctx context.Context, c *client.Client) error { return c.Query(ctx, "rollouts", struct{}{}, &all) }); err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -72,7 +73,7 @@ func (a *app) completeRollout(cmd *cobra.Command, args []string, _ string) ([]st
 
 func (a *app) listRollouts(cmd *cobra.Command) error {
 	return a.asking(cmd, func(ctx context.Context, c *client.Client) error {
-		var all controller.Rollouts
+		var all answers.Rollouts
 		if err := c.Query(ctx, "rollouts", struct{}{}, &all); err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func (p *page) rollouts(all []events.Rollout) {
 		if n := len(r.Waves); n > 0 && r.State != events.RolloutPlanned {
 			wave = fmt.Sprintf("%d/%d", min(r.Wave+1, n), n)
 		}
-		rows = append(rows, []string{r.ID, r.Verb, r.About(), state, wave, r.Tally.String(), r.By, age(p.now.Sub(r.Made))})
+		rows = append(rows, []string{r.ID, r.Verb, r.About(), state, wave, r.Tally.String(), r.By, words.Age(p.now.Sub(r.Made))})
 	}
 	p.table([]string{"ID", "VERB", "OF", "STATE", ">WAVE", "MOVES", "BY", ">MADE"}, rows)
 }
@@ -143,9 +144,9 @@ func (p *page) rollout(s *storedRollout) {
 	if !r.Ended.IsZero() {
 		took = r.Ended.Sub(r.Began)
 	}
-	p.line("rollout %s  %s of %s by %s  %s for %s: %s", r.ID, r.Verb, r.About(), plain(r.By), p.paint(string(r.State)), age(took), r.Tally)
+	p.line("rollout %s  %s of %s by %s  %s for %s: %s", r.ID, r.Verb, r.About(), words.Plain(r.By), p.paint(string(r.State)), words.Age(took), r.Tally)
 	if r.Why != "" {
-		p.line("%s (rule %s)", plain(r.Why), r.Rule)
+		p.line("%s (rule %s)", words.Plain(r.Why), r.Rule)
 	}
 	var rows [][]string
 	for n, w := range r.Waves {
@@ -168,7 +169,7 @@ func (p *page) rollout(s *storedRollout) {
 			p.move(m)
 		}
 	}
-	if next := nextOf(r); next != "" {
+	if next := words.RolloutNext(r); next != "" {
 		p.line("next: %s", next)
 	}
 }
@@ -187,19 +188,7 @@ func (p *page) move(m *events.Move) {
 	if m.Op != "" && m.State != events.MoveWaits {
 		op = "  " + m.Op
 	}
-	p.line("  %s %s %s: %s%s%s", m.Verb, m.Group, p.paint(state), plain(m.Why), rule, op)
-}
-
-func nextOf(r *events.Rollout) string {
-	switch {
-	case r.State == events.RolloutHalted:
-		return fmt.Sprintf("`switchback rollout retry %s` takes what failed up again, resume goes on without it, abort leaves it", r.ID)
-	case r.State == events.RolloutPaused:
-		return fmt.Sprintf("`switchback rollout resume %s` goes on", r.ID)
-	case r.State == events.RolloutDone && r.Tally.Failed > 0:
-		return fmt.Sprintf("`switchback rollout retry %s` takes what failed up again", r.ID)
-	}
-	return ""
+	p.line("  %s %s %s: %s%s%s", m.Verb, m.Group, p.paint(state), words.Plain(m.Why), rule, op)
 }
 
 // barWidth is how many characters a bar has.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -70,9 +70,9 @@ func rolloutSite(t *testing.T, end events.RolloutState) *testSite {
 		if n > len(r.Moves) {
 			n = len(r.Moves)
 		}
-		return controller.Rollout{Rollout: r.Rollout, Moves: r.Moves[int(from):n], More: n < len(r.Moves)}
+		return answers.Rollout{Rollout: r.Rollout, Moves: r.Moves[int(from):n], More: n < len(r.Moves)}
 	})
-	s.query("rollouts", func(map[string]any) any { return controller.Rollouts{Rollouts: []events.Rollout{r.Rollout}} })
+	s.query("rollouts", func(map[string]any) any { return answers.Rollouts{Rollouts: []events.Rollout{r.Rollout}} })
 	return s
 }
 

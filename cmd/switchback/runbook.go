@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
@@ -29,7 +29,7 @@ and write it anew after every apply.`,
 			}
 			return a.asking(cmd, func(ctx context.Context, c *client.Client) error {
 				var raw json.RawMessage
-				var s controller.Status
+				var s answers.Status
 				if err := query(ctx, c, "status", nil, &raw, &s); err != nil {
 					return err
 				}

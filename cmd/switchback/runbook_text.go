@@ -5,16 +5,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/controller/gate"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/document"
 )
 
 // runbook is what the fleet's procedures are written from.
 type runbook struct {
-	status    *controller.Status
+	status    *answers.Status
 	durations events.Durations
 	groups    []fleet.GroupView // in the order in which they move
 	now       time.Time
@@ -111,13 +112,13 @@ func (b *runbook) waits(g *fleet.GroupView, region string) string {
 	p := gate.Permit(gate.PermitFacts{
 		Group: g.Group, Region: region, FleetDisarmed: auto.Disarmed, RegionDisarmed: auto.Regions[region].Disarmed, GroupDisarmed: g.Record.Disarm, Kind: g.Config.Kind,
 		KindDisarmed: auto.Kinds[g.Config.Kind], Mode: g.Config.Mode, Isolation: g.Config.Isolation, Dark: true, MaxOut: max(1, b.status.View.Fleet.MaxOut),
-		NeedsApproval: b.status.View.Fleet.NeedsApproval(g.Config.Priority), Unsettled: !g.Record.Settled, Quiet: aside(g),
+		NeedsApproval: b.status.View.Fleet.NeedsApproval(g.Config.Priority), Unsettled: !g.Record.Settled, Quiet: words.Aside(g),
 	})
 	switch {
 	case !p.OK:
 		return p.Why
 	case promotes(g) == "-":
-		return "nothing is fit to be promoted now: " + lacks(g)
+		return "nothing is fit to be promoted now: " + words.Lacks(g)
 	}
 	return ""
 }
@@ -149,7 +150,7 @@ func budget(c *events.GroupConfig) string {
 		return "not known"
 	}
 	if c.MaxLoss.Bytes > 0 {
-		parts = append(parts, size(c.MaxLoss.Bytes))
+		parts = append(parts, words.Size(c.MaxLoss.Bytes))
 	}
 	if c.MaxLoss.Seconds > 0 {
 		parts = append(parts, fmt.Sprintf("%g s", c.MaxLoss.Seconds))

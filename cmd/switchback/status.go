@@ -8,8 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -46,7 +47,7 @@ func (a *app) watch(ctx context.Context, c *client.Client) error {
 	defer tick.Stop()
 	for {
 		if err := a.status(ctx, c, a.limit(watchLimit), a.terminal); err != nil && ctx.Err() == nil {
-			fmt.Fprintf(a.err, "%s  %s\n", a.now().Format(time.TimeOnly), plain(err.Error()))
+			fmt.Fprintf(a.err, "%s  %s\n", a.now().Format(time.TimeOnly), words.Plain(err.Error()))
 		}
 		select {
 		case <-ctx.Done():
@@ -60,7 +61,7 @@ func (a *app) status(ctx context.Context, c *client.Client, limit time.Duration,
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var raw json.RawMessage
-	var s controller.Status
+	var s answers.Status
 	if err := query(ctx, c, "status", struct{}{}, &raw, &s); err != nil {
 		return err
 	}
@@ -78,11 +79,11 @@ func (a *app) status(ctx context.Context, c *client.Client, limit time.Duration,
 func unprotected(ctx context.Context, c *client.Client) string {
 	ctx, cancel := context.WithTimeout(ctx, watchLimit/3)
 	defer cancel()
-	var gs controller.Groups
+	var gs answers.Groups
 	if err := c.Query(ctx, "groups", map[string]any{"match": "", "after": "", "limit": groupsPage}, &gs); err != nil {
 		return ""
 	}
-	return waitText(gs.Groups)
+	return words.Waits(gs.Groups)
 }
 
 // query asks and decodes, and keeps the answer as it came.
@@ -97,7 +98,7 @@ func query(ctx context.Context, c *client.Client, what string, q any, raw *json.
 }
 
 // status prints the fleet; waits is what its unprotected groups wait for, empty if that is not known.
-func (p *page) status(s *controller.Status, waits string) {
+func (p *page) status(s *answers.Status, waits string) {
 	up := 0
 	for _, ok := range s.Bus {
 		if ok {
@@ -106,7 +107,7 @@ func (p *page) status(s *controller.Status, waits string) {
 	}
 	armed, blind := "ARMED", "no"
 	if s.View.Automation.Disarmed != "" {
-		armed = p.paint("DISARMED") + " (" + plain(s.View.Automation.Disarmed) + ")"
+		armed = p.paint("DISARMED") + " (" + words.Plain(s.View.Automation.Disarmed) + ")"
 	}
 	if s.View.Blind {
 		blind = "YES: the controller reaches fewer than half of the regions, automation moves nothing"
@@ -114,7 +115,7 @@ func (p *page) status(s *controller.Status, waits string) {
 	p.line("leader %s (term %d)   bus %d/%d   automation %s   blind %s", s.Leader, s.Term, up, len(s.Bus), armed, blind)
 	var rows [][]string
 	for _, r := range s.View.Regions {
-		rows = append(rows, regionRow(&r))
+		rows = append(rows, words.RegionRow(&r))
 	}
 	p.table([]string{"REGION", "VERDICT", ">AGENTS", ">ACTIVE", ">PASSIVE", ">FAILED", ">UNPROTECTED", ">WORST LAG", ">SINCE"}, rows)
 	for _, r := range s.View.Regions {
@@ -122,10 +123,10 @@ func (p *page) status(s *controller.Status, waits string) {
 	}
 	for _, kind := range events.Kinds() {
 		if why, ok := s.View.Automation.Kinds[kind]; ok {
-			p.line("kind %s is %s: %s", kind, p.paint("DISARMED"), plain(why))
+			p.line("kind %s is %s: %s", kind, p.paint("DISARMED"), words.Plain(why))
 		}
 	}
-	for region, ok := range sorted(s.Bus) {
+	for region, ok := range words.Sorted(s.Bus) {
 		if !ok {
 			p.line("the hub server in %s does not answer the leader", region)
 		}
@@ -133,31 +134,20 @@ func (p *page) status(s *controller.Status, waits string) {
 	p.needs(s, waits)
 }
 
-func regionRow(r *fleet.RegionView) []string {
-	worst := "-"
-	if r.Passive > 0 {
-		worst = lag(r.WorstLag)
-	}
-	return []string{
-		r.Region, string(r.Verdict), fmt.Sprintf("%d/%d", r.Fresh, r.Agents), fmt.Sprint(r.Active), fmt.Sprint(r.Passive), fmt.Sprint(r.Failed), fmt.Sprint(r.Unprotected),
-		worst, age(r.Since),
-	}
-}
-
 // remarks says of a region what its row can't.
 func (p *page) remarks(r *fleet.RegionView, auto events.RegionAutomation) {
 	if r.Verdict != events.VerdictHealthy {
-		p.line("%s is %s: %s (rule %s)", r.Region, p.paint(string(r.Verdict)), plain(r.Why), r.Rule)
+		p.line("%s is %s: %s (rule %s)", r.Region, p.paint(string(r.Verdict)), words.Plain(r.Why), r.Rule)
 	}
 	if r.Disarmed != "" {
-		p.line("%s is %s: %s", r.Region, p.paint("DISARMED"), plain(r.Disarmed))
+		p.line("%s is %s: %s", r.Region, p.paint("DISARMED"), words.Plain(r.Disarmed))
 	}
 	if auto.Approved != "" {
-		p.line("%s is approved to move although more regions are out than allowed: %s", r.Region, plain(auto.Approved))
+		p.line("%s is approved to move although more regions are out than allowed: %s", r.Region, words.Plain(auto.Approved))
 	}
 }
 
-func (p *page) needs(s *controller.Status, waits string) {
+func (p *page) needs(s *answers.Status, waits string) {
 	switch {
 	case s.Groups == 0:
 		p.line("no groups yet: switchback apply -f fleet.yaml")
@@ -178,7 +168,7 @@ func (p *page) needs(s *controller.Status, waits string) {
 	}
 	p.line("%s %s you:", count, map[bool]string{true: "needs", false: "need"}[len(s.Needs) == 1])
 	for _, g := range s.Needs {
-		p.line("  %s: %s (rule %s) → switchback why %s", g.Group, plain(g.Why), g.Rule, g.Group)
+		p.line("  %s: %s (rule %s) → switchback why %s", g.Group, words.Plain(g.Why), g.Rule, g.Group)
 	}
 }
 

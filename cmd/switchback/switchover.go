@@ -1,11 +1,10 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -19,7 +18,7 @@ is followed until the old active protects the group again.`,
   switchback switchover orders --to eu-central-1/orders-b --reason "kernel update"
   switchback switchover orders --dry-run
   switchback switchover --region eu-west-1 --soak 5m`,
-		func(g *fleet.GroupView) string { return switchoverDanger(&ask, g) })
+		func(g *fleet.GroupView) string { return words.SwitchoverDanger(&ask, g) })
 	cmd.Flags().StringVar(&ask.To, "to", "", "region/cluster to promote (default: the best candidate)")
 	return cmd
 }
@@ -33,7 +32,7 @@ is lost, writes pause for about a second. If the home can't take over within min
   switchback failback orders --dry-run
   switchback failback --region eu-west-1         # shows the plan, asks, and brings the region home in waves
   switchback failback orders --yes --detach     # and later: switchback report orders`,
-		func(g *fleet.GroupView) string { return failbackDanger(&ask, g) })
+		func(g *fleet.GroupView) string { return words.FailbackDanger(&ask, g) })
 }
 
 func (a *app) swapCommand(ask *events.Ask, use, short, long, example string, danger func(*fleet.GroupView) string) *cobra.Command {
@@ -55,53 +54,4 @@ func (a *app) swapCommand(ask *events.Ask, use, short, long, example string, dan
 	limitFlags(cmd, m)
 	moveFlags(cmd, ask, &detach)
 	return cmd
-}
-
-// swapText is what a swap does to who uses the database.
-const swapText = "clients are disconnected and writes pause for about a second; nothing is lost, and what is missed before the promotion gives it back"
-
-func switchoverDanger(ask *events.Ask, g *fleet.GroupView) string {
-	from, to := "its active", ask.To
-	if g != nil && g.Record != nil {
-		from = g.Record.Active.String()
-		if others := passives(g); to == "" && len(others) == 1 {
-			to = others[0]
-		}
-	}
-	if to == "" {
-		to = "its best candidate"
-	}
-	return fmt.Sprintf("switchover of %s: %s hands over to %s: %s", ask.Group, from, to, swapText)
-}
-
-func failbackDanger(ask *events.Ask, g *fleet.GroupView) string {
-	home, failed := "its home", "if it is failed it is restored first, and "
-	if g != nil && g.Record != nil {
-		home = g.Config.Primary.String()
-		if c := clusterIn(g, g.Config.Primary); c != nil && c.Role == events.RoleFailed {
-			failed = fmt.Sprintf("it is failed and restored first (what only it has is counted and kept) while %s serves on; ", g.Record.Active)
-		} else if c != nil {
-			failed = fmt.Sprintf("%s hands over to it: ", g.Record.Active)
-		}
-	}
-	return fmt.Sprintf("failback of %s to %s: %sin the swap %s", ask.Group, home, failed, swapText)
-}
-
-func passives(g *fleet.GroupView) (names []string) {
-	for _, c := range g.Clusters {
-		if c.Role == events.RolePassive {
-			names = append(names, c.Cluster.String())
-		}
-	}
-	return names
-}
-
-// clusterIn is one cluster of a group, nil if it has none of that name.
-func clusterIn(g *fleet.GroupView, r events.Ref) *fleet.ClusterView {
-	for i := range g.Clusters {
-		if g.Clusters[i].Cluster == r {
-			return &g.Clusters[i]
-		}
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/controller/words"
 )
 
 // sync says of a group in sync who has every acknowledged write, whether commits wait, and who is acknowledged without a wait.
@@ -13,7 +14,7 @@ func (p *page) sync(g *fleet.GroupView) {
 	if !g.Sync() {
 		return
 	}
-	set := plain(decide.SyncText(g.Record.Sync))
+	set := words.Plain(decide.SyncText(g.Record.Sync))
 	if len(g.Record.Sync.Members()) == 0 {
 		set = p.paint("NOBODY") + " has every acknowledged write, automation promotes nobody (" + set + ")"
 	} else {
@@ -32,16 +33,16 @@ func (p *page) sync(g *fleet.GroupView) {
 					held = append(held, x.Name)
 				}
 			}
-			p.line("%s for %s, for %s", p.paint("commits wait"), age(s.Waiting), plain(strings.Join(held, ", ")))
+			p.line("%s for %s, for %s", p.paint("commits wait"), words.Age(s.Waiting), words.Plain(strings.Join(held, ", ")))
 		}
 		if s.Foreign != "" {
-			p.line("%s what it was told: %s", p.paint("it does not go by"), plain(s.Foreign))
+			p.line("%s what it was told: %s", p.paint("it does not go by"), words.Plain(s.Foreign))
 		}
 		if s.Why != "" {
-			p.line("its waits were not seen to hold yet: %s", plain(s.Why))
+			p.line("its waits were not seen to hold yet: %s", words.Plain(s.Why))
 		}
 		for _, w := range s.Open {
-			p.line("acknowledged without a wait: %s", plain(fmt.Sprint(w)))
+			p.line("acknowledged without a wait: %s", words.Plain(fmt.Sprint(w)))
 		}
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/decide"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
@@ -71,8 +71,8 @@ func billingView() fleet.GroupView {
 	return g
 }
 
-func darkStatus() *controller.Status {
-	return &controller.Status{
+func darkStatus() *answers.Status {
+	return &answers.Status{
 		Leader: "eu-north-1/c1", Term: 88214, Bus: map[string]bool{"eu-west-1": false, "eu-central-1": true, "eu-north-1": true}, Groups: 43, Unprotected: 42,
 		View: fleet.View{
 			Term:       88214,
@@ -87,7 +87,7 @@ func darkStatus() *controller.Status {
 	}
 }
 
-func quiet() *controller.Status {
+func quiet() *answers.Status {
 	s := darkStatus()
 	s.Bus["eu-west-1"], s.Unprotected, s.Needs = true, 0, nil
 	s.View.Automation = events.Automation{Disarmed: "by alice: maintenance"}
@@ -96,10 +96,10 @@ func quiet() *controller.Status {
 	return s
 }
 
-func ordersWhy() *controller.Why {
+func ordersWhy() *answers.Why {
 	n := events.Notice{Type: events.NoticeWait, Group: "orders", Region: "eu-west-1", Rule: "wait.region-suspect", Why: "no beat for 12.1 s, needs 30.0 s", By: "automation"}
 	asked := events.Notice{Type: events.NoticeRefused, Group: "orders", Rule: "refuse.loss", Why: "unknown lag", By: "alice"}
-	w := &controller.Why{
+	w := &answers.Why{
 		Rule: "failover.region-out", Why: "silent 30.2 s; 2 of 2 looked, nobody sees it",
 		Facts: []events.Fact{
 			{What: "silent for", Value: "30.2 s (needs 30.0 s)"},

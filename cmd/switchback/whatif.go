@@ -11,6 +11,7 @@ import (
 	"github.com/switchback-dr/switchback/controller/gate"
 	"github.com/switchback-dr/switchback/controller/journal"
 	"github.com/switchback-dr/switchback/controller/whatif"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -91,7 +92,7 @@ func (p *page) forecast(f *whatif.Forecast) {
 		if about == "" {
 			about = e.Region
 		}
-		p.line("%6.1f s  %s  %s  %s", e.At.Seconds(), plain(about), p.paint(plain(e.Type)), plain(e.Why))
+		p.line("%6.1f s  %s  %s  %s", e.At.Seconds(), words.Plain(about), p.paint(words.Plain(e.Type)), words.Plain(e.Why))
 	}
 	if len(f.Groups) == 0 {
 		p.line("nothing is active there: no group moves")
@@ -107,7 +108,7 @@ func (p *page) forecast(f *whatif.Forecast) {
 		} else {
 			left++
 		}
-		rows = append(rows, []string{g.Group, g.From.String(), to, serving, plain(g.Says())})
+		rows = append(rows, []string{g.Group, g.From.String(), to, serving, words.Plain(g.Says())})
 	}
 	p.table([]string{"GROUP", "FROM", "TO", ">SERVING AFTER", "LOSS, OR WHY IT IS LEFT BEHIND"}, rows)
 	p.line("%s", fmt.Sprintf("%d of %d groups move by themselves, %d are left behind", len(f.Groups)-left, len(f.Groups), left))

@@ -6,8 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
 )
@@ -24,7 +25,7 @@ func (a *app) whyCommand() *cobra.Command {
 			}
 			return a.asking(cmd, func(ctx context.Context, c *client.Client) error {
 				var raw json.RawMessage
-				var w controller.Why
+				var w answers.Why
 				if err := query(ctx, c, "why", about(group, region), &raw, &w); err != nil {
 					return err
 				}
@@ -72,11 +73,11 @@ func about(group, region string) map[string]string {
 }
 
 // why prints what holds, and of a group what becomes of its clusters; g may be nil.
-func (p *page) why(name string, w *controller.Why, g *fleet.GroupView) {
+func (p *page) why(name string, w *answers.Why, g *fleet.GroupView) {
 	if w.Rule == "" {
 		p.line("%s: not judged yet: the leader has only just heard of it", name)
 	} else {
-		p.line("%s: %s (rule %s)", name, plain(w.Why), w.Rule)
+		p.line("%s: %s (rule %s)", name, words.Plain(w.Why), w.Rule)
 	}
 	var rows [][]string
 	for _, f := range w.Facts {
@@ -85,9 +86,9 @@ func (p *page) why(name string, w *controller.Why, g *fleet.GroupView) {
 			blocks = "blocks"
 		}
 		if f.Age > 0 {
-			old = age(f.Age.D()) + " old"
+			old = words.Age(f.Age.D()) + " old"
 		}
-		rows = append(rows, []string{"  " + plain(f.What), plain(f.Value), blocks, old})
+		rows = append(rows, []string{"  " + words.Plain(f.What), words.Plain(f.Value), blocks, old})
 	}
 	if len(rows) > 0 {
 		p.table([]string{"  FACT", "VALUE", "", ""}, rows)
@@ -105,7 +106,7 @@ func (p *page) why(name string, w *controller.Why, g *fleet.GroupView) {
 }
 
 // told is what was told before, oldest first.
-func told(w *controller.Why) (all []client.Event) {
+func told(w *answers.Why) (all []client.Event) {
 	for _, e := range w.History {
 		var n events.Notice
 		if json.Unmarshal(e.Data, &n) == nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/switchback-dr/switchback/controller/fleet"
+	"github.com/switchback-dr/switchback/controller/words"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -16,26 +17,6 @@ const (
 	rateOver  = 10 * time.Second // what its rate is the mean of
 	idleLong  = 10 * time.Second // standing still for so long is worth a word
 )
-
-// workText says how far a restore got: rewind 68 % of 1.2 GB.
-func workText(w *events.Work) string {
-	if w == nil {
-		return "begins"
-	}
-	text := plain(w.Phase)
-	switch {
-	case w.Total > 0:
-		text += fmt.Sprintf(" %d %% of %s", percent(w), size(w.Total))
-	case w.Done > 0:
-		text += " " + size(w.Done) + " so far"
-	}
-	if w.Idle >= idleLong {
-		text += ", no progress for " + age(w.Idle)
-	}
-	return text
-}
-
-func percent(w *events.Work) int64 { return min(100, int64(float64(w.Done)/float64(w.Total)*100)) }
 
 // meter turns what is seen of a restore into a rate and the time left. It counts by the agent's clock: health comes when it comes.
 type meter struct{ seen []events.Work } // of one phase, over the last rateOver
@@ -60,15 +41,15 @@ func (m *meter) see(w events.Work) (begun bool) {
 func (m *meter) text() string {
 	w := m.seen[len(m.seen)-1]
 	if w.Total == 0 || w.Idle >= idleLong {
-		return workText(&w)
+		return words.Work(&w)
 	}
-	text := fmt.Sprintf("%s %s of %s, %d %%", plain(w.Phase), size(w.Done), size(w.Total), percent(&w))
+	text := fmt.Sprintf("%s %s of %s, %d %%", words.Plain(w.Phase), words.Size(w.Done), words.Size(w.Total), words.Percent(&w))
 	took := w.Took - m.seen[0].Took
 	if got := w.Done - m.seen[0].Done; got > 0 && took > 0 {
 		rate := float64(got) / took.Seconds()
-		text += fmt.Sprintf(", %s/s", size(int64(rate)))
+		text += fmt.Sprintf(", %s/s", words.Size(int64(rate)))
 		if left := w.Total - w.Done; left > 0 {
-			text += fmt.Sprintf(", about %s left", age(time.Duration(float64(left)/rate*float64(time.Second))))
+			text += fmt.Sprintf(", about %s left", words.Age(time.Duration(float64(left)/rate*float64(time.Second))))
 		}
 	}
 	return text
@@ -117,7 +98,7 @@ func (t *trip) seen(g *fleet.GroupView, meters map[events.Ref]*meter) {
 		}
 		if m.see(*c.Work) {
 			t.line.print(func(p *page) {
-				p.line("%6.1f s  %s  %s  %s: %s", t.a.now().Sub(t.began).Seconds(), g.Group, p.paint(string(events.StateRebuilding)), c.Cluster, workText(c.Work))
+				p.line("%6.1f s  %s  %s  %s: %s", t.a.now().Sub(t.began).Seconds(), g.Group, p.paint(string(events.StateRebuilding)), c.Cluster, words.Work(c.Work))
 			})
 		}
 		now = append(now, m.text())

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/config"
 	"github.com/switchback-dr/switchback/test/stage"
@@ -167,7 +167,7 @@ func (p *play) inOrder(groups []stage.Group, ops map[string]events.Operation, ve
 // outageDone waits for the end of the rollout that the verdict on a region began: the only one, with every group in it.
 func (p *play) outageDone(region string, groups []stage.Group, ops map[string]events.Operation) {
 	p.t.Helper()
-	var r controller.Rollout
+	var r answers.Rollout
 	p.wait("the outage of "+region+" is over", func() error {
 		all, err := p.Bus().Rollouts(p.t.Context())
 		var of []events.Rollout
@@ -234,7 +234,7 @@ func (p *play) failbackRegion(region string) (id string) {
 }
 
 // rolloutEnds waits for the end of a rollout, and wants all of it done.
-func (p *play) rolloutEnds(id string) (r controller.Rollout) {
+func (p *play) rolloutEnds(id string) (r answers.Rollout) {
 	p.t.Helper()
 	p.wait("rollout "+id+" is done", func() (err error) {
 		if r, err = p.Bus().Rollout(p.t.Context(), id); err == nil && r.Rollout.State != events.RolloutDone {
@@ -251,7 +251,7 @@ func (p *play) rolloutEnds(id string) (r controller.Rollout) {
 }
 
 // plannedInOrder checks a rollout's moves: one of each group, after those it depends on, a canary first.
-func (p *play) plannedInOrder(groups []stage.Group, r controller.Rollout) {
+func (p *play) plannedInOrder(groups []stage.Group, r answers.Rollout) {
 	p.t.Helper()
 	at := map[string]int{}
 	for i, m := range r.Moves {

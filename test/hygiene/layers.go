@@ -40,8 +40,10 @@ var layers = []layer{
 	{"controller/decide", []string{"events", "controller/gate"}},
 	{"controller/rollout", []string{"events", "controller/gate", "controller/decide"}},
 	{"controller/fleet", []string{"events", "controller/gate", "controller/decide", "controller/rollout"}},
+	{"controller/answers", []string{"events", "controller/fleet"}},
+	{"controller/words", []string{"events", "controller/gate", "controller/decide", "controller/rollout", "controller/fleet", "pkg/document"}},
 	{"controller", []string{"events", "pkg/...", "controller/..."}}, // the shell wires its parts
-	{"controller/...", []string{"events", "pkg/...", "controller/gate", "controller/decide", "controller/rollout", "controller/fleet"}},
+	{"controller/...", []string{"events", "pkg/...", "controller/gate", "controller/decide", "controller/rollout", "controller/fleet", "controller/answers", "controller/words"}},
 
 	{"cmd/...", []string{"events", "pkg/...", "regionagent/...", "controller/...", "test/sim/...", "test/stage/...", "deploy/..."}},
 	{"test/...", []string{"events", "pkg/...", "regionagent/...", "controller/...", "test/...", "deploy/..."}},

@@ -12,7 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/switchback-dr/switchback/controller"
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -164,8 +164,8 @@ func (b *Bus) query(ctx context.Context, what string, body, into any) error {
 }
 
 // Status is the leader's answer to q.status.
-func (b *Bus) Status(ctx context.Context) (controller.Status, error) {
-	var st controller.Status
+func (b *Bus) Status(ctx context.Context) (answers.Status, error) {
+	var st answers.Status
 	err := b.query(ctx, "status", struct{}{}, &st)
 	return st, err
 }

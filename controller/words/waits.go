@@ -1,4 +1,4 @@
-package main
+package words
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"github.com/switchback-dr/switchback/events"
 )
 
-// waitText counts the unprotected groups by what they wait for: 41 wait for eu-west-1, 2 are being restored (68 %).
-func waitText(all []fleet.GroupView) string {
+// Waits counts the unprotected groups by what they wait for: 41 wait for eu-west-1, 2 are being restored (68 %).
+func Waits(all []fleet.GroupView) string {
 	var rebuilding, person, rest int
 	var done, total int64
 	dark := map[string]int{}
@@ -43,12 +43,12 @@ func waitText(all []fleet.GroupView) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, many))
 		}
 	}
-	for region, n := range sorted(dark) {
+	for region, n := range Sorted(dark) {
 		count(n, "waits for "+region, "wait for "+region)
 	}
 	count(rebuilding, "is being restored", "are being restored")
 	if rebuilding > 0 && total > 0 {
-		parts[len(parts)-1] += fmt.Sprintf(" (%d %% of %s)", percent(&events.Work{Done: done, Total: total}), size(total))
+		parts[len(parts)-1] += fmt.Sprintf(" (%d %% of %s)", Percent(&events.Work{Done: done, Total: total}), Size(total))
 	}
 	count(person, "waits for a person, see `switchback groups`", "wait for a person, see `switchback groups`")
 	count(rest, "has no passive that streams", "have no passive that streams")
