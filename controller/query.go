@@ -18,10 +18,17 @@ import (
 // queryLimit is how long a query may take.
 const queryLimit = 3 * time.Second
 
-// most bounds the lists of an answer.
-const most = 500
+// query is what the loop is asked for: the picture, and what asks about a group would be answered.
+type query struct {
+	group string
+	asks  []events.Ask
+	reply chan look
+}
 
-type query struct{ reply chan fleet.View }
+type look struct {
+	view  fleet.View
+	would []events.AnswerItem
+}
 
 // query answers one request. The loop gives the picture; everything else is done beside it.
 func (t *term) query(ctx context.Context, m bus.Message) []byte {
@@ -45,23 +52,33 @@ func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
 			return nil, fmt.Errorf("query %s: %w", what, err)
 		}
 	}
-	reply := make(chan fleet.View, 1)
+	for i := range q.Asks {
+		q.Asks[i].Group = q.Group
+		if err := q.Asks[i].Check(); err != nil {
+			return nil, fmt.Errorf("query %s: ask %d: %w", what, i, err)
+		}
+	}
+	reply := make(chan look, 1)
 	select {
-	case t.queries <- query{reply}:
+	case t.queries <- query{q.Group, q.Asks, reply}:
 	case <-ctx.Done():
 		return nil, fmt.Errorf("the leader is busy: %w", ctx.Err())
 	}
-	var v fleet.View
+	var l look
 	select {
-	case v = <-reply:
+	case l = <-reply:
 	case <-ctx.Done():
 		return nil, fmt.Errorf("the leader is busy: %w", ctx.Err())
 	}
+	v := l.view
 	switch what {
+	case "would":
+		_, err := find(v, q.Group)
+		return answers.Would{Items: l.would}, err
 	case "status":
 		return t.status(v), nil
 	case "groups":
-		return groups(v, q), nil
+		return answers.List(v.Groups, q)
 	case "group":
 		return t.group(v, q)
 	case "why":
@@ -73,10 +90,13 @@ func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
 	case "rollout":
 		return rolloutOf(v, q)
 	}
-	return nil, fmt.Errorf("query %q: want status, groups, group, why, report, rollouts or rollout", what)
+	return nil, fmt.Errorf("query %q: want status, groups, group, would, why, report, rollouts or rollout", what)
 }
 
-func (t *term) answer(query) fleet.View { return t.fleet.View(t.c.now()) }
+func (t *term) answer(q query) look {
+	now := t.c.now()
+	return look{t.fleet.View(now), t.fleet.Would(now, q.group, q.asks)}
+}
 
 func (t *term) status(v fleet.View) answers.Status {
 	s := answers.Status{Leader: t.c.name, Term: t.n, Bus: t.c.bus.Regions(), View: v, Groups: len(v.Groups), Needs: []fleet.GroupView{}}
@@ -103,8 +123,8 @@ func rollouts(v fleet.View) answers.Rollouts {
 
 func rolloutOf(v fleet.View, q answers.Query) (answers.Rollout, error) {
 	limit := q.Limit
-	if limit <= 0 || limit > most {
-		limit = most
+	if limit <= 0 || limit > answers.Most {
+		limit = answers.Most
 	}
 	for i := range v.Rollouts {
 		if r := &v.Rollouts[i]; r.ID == q.Rollout || r.Hash == q.Rollout {
@@ -113,25 +133,6 @@ func rolloutOf(v fleet.View, q answers.Query) (answers.Rollout, error) {
 		}
 	}
 	return answers.Rollout{}, fmt.Errorf("no plan or rollout is called %q: `switchback rollout list` lists them", q.Rollout)
-}
-
-func groups(v fleet.View, q answers.Query) answers.Groups {
-	limit := q.Limit
-	if limit <= 0 || limit > most {
-		limit = most
-	}
-	out := answers.Groups{Groups: []fleet.GroupView{}}
-	for _, g := range v.Groups {
-		switch {
-		case g.Group <= q.After || !strings.Contains(g.Group, q.Match):
-		case len(out.Groups) == limit:
-			out.More = true
-			return out
-		default:
-			out.Groups = append(out.Groups, g)
-		}
-	}
-	return out
 }
 
 func find(v fleet.View, name string) (fleet.GroupView, error) {

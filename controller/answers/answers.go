@@ -1,4 +1,4 @@
-// Package answers is what the leader answers to queries, as it stands on the bus: switchback.q.status, .groups, .group, .why, .report, .rollouts and .rollout. Surfaces read it.
+// Package answers is what the leader answers to queries, as it stands on the bus: switchback.q.status, .groups, .group, .would, .why, .report, .rollouts and .rollout. Surfaces read it.
 package answers
 
 import (
@@ -8,15 +8,20 @@ import (
 
 // Query names what a query is about. A query takes some of it.
 type Query struct {
-	Group     string `json:"group,omitempty"`
-	Region    string `json:"region,omitempty"`
-	Cluster   string `json:"cluster,omitempty"` // region/cluster
-	Operation string `json:"operation,omitempty"`
-	Match     string `json:"match,omitempty"`   // substring of a group's name
-	After     string `json:"after,omitempty"`   // groups come in order of name, after this one
-	Limit     int    `json:"limit,omitempty"`   // at most so many; 0 = 500
-	Rollout   string `json:"rollout,omitempty"` // or a plan's id
-	From      int    `json:"from,omitempty"`    // its moves from this one on
+	Group     string       `json:"group,omitempty"`
+	Region    string       `json:"region,omitempty"`
+	Cluster   string       `json:"cluster,omitempty"` // region/cluster
+	Operation string       `json:"operation,omitempty"`
+	Match     string       `json:"match,omitempty"`   // substring of a group's name
+	Show      string       `json:"show,omitempty"`    // only groups of one of Shows
+	Sort      string       `json:"sort,omitempty"`    // order of groups, see List; empty = by name
+	Project   string       `json:"project,omitempty"` // only groups of this project
+	Kind      events.Kind  `json:"kind,omitempty"`    // only groups of this kind
+	After     string       `json:"after,omitempty"`   // groups come in order, after this one
+	Limit     int          `json:"limit,omitempty"`   // at most so many; 0 = 500
+	Rollout   string       `json:"rollout,omitempty"` // or a plan's id
+	From      int          `json:"from,omitempty"`    // its moves from this one on
+	Asks      []events.Ask `json:"asks,omitempty"`    // would: these
 }
 
 // Status is the answer to q.status.
@@ -34,6 +39,9 @@ type Status struct {
 type Groups struct {
 	Groups []fleet.GroupView `json:"groups"`
 	More   bool              `json:"more"`
+	Total  int               `json:"total"`            // groups of the list, on all pages
+	First  int               `json:"first"`            // place of the first of Groups in it, from 0
+	Counts map[string]int    `json:"counts,omitempty"` // of each of Shows, and of all ("")
 }
 
 // Why is the answer to q.why.
@@ -42,6 +50,11 @@ type Why struct {
 	Why     string            `json:"why"`
 	Facts   []events.Fact     `json:"facts"`
 	History []events.Envelope `json:"history"` // newest last
+}
+
+// Would is the answer to q.would: what each of Asks about Group would be answered now, in order. Nothing is asked, stored or told.
+type Would struct {
+	Items []events.AnswerItem `json:"items"`
 }
 
 // Report is the answer to q.report.
