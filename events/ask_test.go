@@ -61,6 +61,8 @@ func TestEveryVerbIsTaken(t *testing.T) {
 			body = `{"rollout":"7f3a91","group":"orders"}`
 		case v.about&aboutGroup == 0:
 			body = `{"cluster":"eu/orders-a"}`
+		case v.verb == AskRetryTasks:
+			body = `{"group":"orders","reason":"the file has come"}`
 		}
 		if v.about&aboutAgent != 0 {
 			body = `{"agent":"eu/db-1","reason":"its disk was changed"}`

@@ -95,6 +95,7 @@ var Catalogue = []Entry{
 	entry[GroupConfig](StreamConfig, Prefix+"cfg.group.<group>", "one group as the operators want it"),
 	entry[Ask](StreamOps, Prefix+"op.<actor>.<verb>", "what an operator asks for"),
 	entry[Answer](StreamEvents, Prefix+"event.answer.<id hash>", "what became of it"),
+	entry[TaskPart](StreamEvents, Prefix+"event.tasks.<group>.<operation>.<part>", "a piece of a workflow's task ledger, by the agent that keeps it"),
 	entry[Notice](StreamEvents, Prefix+"event.<type>.<about>", "every decision and non-decision, in a CloudEvents envelope"),
 }
 

@@ -29,8 +29,9 @@ type Set struct {
 	Peers      []string    `json:"peers,omitempty"`  // names of the group's other clusters, which may follow this one
 	Config     uint64      `json:"config,omitempty"` // revision of the group's configuration Mode and Isolation are of
 	Step       *Step       `json:"step,omitempty"`
-	Sync       *SyncOrder  `json:"sync,omitempty"` // active: whom its commits wait for; nil = that is not ours to say
-	Term       Seq         `json:"term"`           // the leader's, for the audit; safety never depends on it
+	Sync       *SyncOrder  `json:"sync,omitempty"`  // active: whom its commits wait for; nil = that is not ours to say
+	Tasks      *TaskPolicy `json:"tasks,omitempty"` // of a workflow: what may be done with the tasks that are hit
+	Term       Seq         `json:"term"`            // the leader's, for the audit; safety never depends on it
 }
 
 // EventType names the payload in the catalogue.
@@ -47,14 +48,16 @@ type Verb string
 
 // The verbs of a step.
 const (
-	VerbStop       Verb = "stop"       // clean stop: clients closed, standby.signal, fast stop; the answer carries the shutdown LSN
-	VerbCut        Verb = "cut"        // cut the WAL receiver so that the LSN stands still; the answer carries it
-	VerbCheckpoint Verb = "checkpoint" // force one; also makes the new timeline visible in the control file
-	VerbFollow     Verb = "follow"     // undo a cut, or follow another upstream
-	VerbRestore    Verb = "restore"    // make it a follower of Source whatever state it is in: count what only it has, then follow, rewind or copy
-	VerbRestart    Verb = "restart"    // stop it cleanly and start it again in its role
-	VerbRelease    Verb = "release"    // take our mark, gate and slots out of it and leave it running
-	VerbFence      Verb = "fence"      // run the external fence of this agent against Victim, another cluster; an answer of done is a fence proof (C3c)
+	VerbStop       Verb = "stop"        // clean stop: clients closed, standby.signal, fast stop; the answer carries the shutdown LSN
+	VerbCut        Verb = "cut"         // cut the WAL receiver so that the LSN stands still; the answer carries it
+	VerbCheckpoint Verb = "checkpoint"  // force one; also makes the new timeline visible in the control file
+	VerbFollow     Verb = "follow"      // undo a cut, or follow another upstream
+	VerbRestore    Verb = "restore"     // make it a follower of Source whatever state it is in: count what only it has, then follow, rewind or copy
+	VerbRestart    Verb = "restart"     // stop it cleanly and start it again in its role
+	VerbRelease    Verb = "release"     // take our mark, gate and slots out of it and leave it running
+	VerbAccount    Verb = "account"     // open the ledger of the tasks that were hit while nothing ran; the answer comes once it is on disk, and the agent works on it by itself from then on
+	VerbRetryTasks Verb = "retry-tasks" // retry what waits for a person in a ledger
+	VerbFence      Verb = "fence"       // run the external fence of this agent against Victim, another cluster; an answer of done is a fence proof (C3c)
 )
 
 // Step is the work that rides on a SET. Only (epoch, role) matters to safety; an answer is found by the step's id.
@@ -66,6 +69,8 @@ type Step struct {
 	Copy     bool          `json:"copy,omitempty"`     // restore: copy it anew, whatever could be kept
 	Deadline time.Duration `json:"deadline,omitempty"` // from when the agent takes it
 	Victim   *Victim       `json:"victim,omitempty"`   // fence: whom
+	Account  string        `json:"account,omitempty"`  // account: the operation whose ledger it is
+	Retry    *TaskRetry    `json:"retry,omitempty"`    // retry-tasks: which
 }
 
 // Victim is whom an external fence must make unable to acknowledge a write.

@@ -59,6 +59,7 @@ type GroupConfig struct {
 	Restore     Restore     `json:"restore,omitempty"`     // empty = auto
 	Drill       *Schedule   `json:"drill,omitempty"`       // nil = only when a person asks
 	Failback    *Failback   `json:"failback,omitempty"`    // nil = only when a person asks
+	Tasks       *TaskPolicy `json:"tasks,omitempty"`       // of a workflow; nil = its kind runs none
 	Removed     bool        `json:"removed,omitempty"`     // tombstone
 }
 

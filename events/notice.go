@@ -49,6 +49,7 @@ const (
 	NoticeAlarm      = "alarm"      // needs a person
 	NoticeAutomation = "automation" // armed, disarmed, approved
 	NoticeSync       = "sync"       // who has every acknowledged write of a group in sync has changed
+	NoticeTasks      = "tasks"      // the tasks that a move or an outage hit were listed, a person is needed for some, or all of them are accounted for
 	NoticeLeader     = "leader"
 	NoticePlan       = "plan"    // a plan was made and stored
 	NoticeRollout    = "rollout" // a rollout began, opened a wave, waits, was steered or ended

@@ -27,6 +27,11 @@ type Ask struct {
 	For        Duration `json:"for,omitempty"`         // maintenance: how long; 0 ends it
 	DryRun     bool     `json:"dry_run,omitempty"`
 
+	// Of retry-tasks: the ledger, and which of its entries; all empty = everything that waits in the newest one.
+	Operation string `json:"operation,omitempty"`
+	DAG       string `json:"dag,omitempty"`
+	Task      string `json:"task,omitempty"`
+
 	// Of plans and rollouts (see Rollout).
 	Do      string   `json:"do,omitempty"`      // plan: the verb that is planned
 	Groups  []string `json:"groups,omitempty"`  // these groups
@@ -65,6 +70,7 @@ const (
 	AskSkip        = "skip"
 	AskRetry       = "retry"
 
+	AskRetryTasks    = "retry-tasks"
 	AskRebuildRecord = "rebuild-record"
 	AskRejoin        = "rejoin"
 )
@@ -100,7 +106,7 @@ var askVerbs = []struct {
 	{AskSkip, aboutRollout}, {AskRetry, aboutRollout},
 	{AskArm, aboutGroup | aboutRegion | aboutKind | aboutFleet}, {AskDisarm, aboutGroup | aboutRegion | aboutKind | aboutFleet},
 	{AskApprove, aboutGroup | aboutRegion}, {AskAcknowledge, aboutGroup | aboutRegion}, {AskMaintenance, aboutCluster}, {AskRestart, aboutCluster},
-	{AskProtect, aboutGroup | aboutCluster}, {AskRelease, aboutGroup},
+	{AskProtect, aboutGroup | aboutCluster}, {AskRelease, aboutGroup}, {AskRetryTasks, aboutGroup},
 	{AskRebuildRecord, aboutGroup | aboutFleet}, {AskRejoin, aboutAgent},
 }
 
@@ -172,6 +178,9 @@ func (a Ask) Check() error {
 	}
 	if a.Verb == AskRebuildRecord && (a.To != "" || a.Unfenced) && a.Group == "" {
 		return fmt.Errorf("%s with --active or --unfenced names no group: one is decided at a time", a.Verb)
+	}
+	if err := a.checkTasks(); err != nil {
+		return err
 	}
 	if a.Verb == AskRejoin && a.Reason == "" {
 		return fmt.Errorf("%s gives no reason: want one, it is written down with your name", a.Verb)
@@ -253,6 +262,29 @@ func (a Ask) checkMany() error {
 		return fmt.Errorf("budget %g: want a percentage, at most 100", a.Limits.Budget)
 	case a.Plan != "" && a.Limits != nil:
 		return fmt.Errorf("%s runs plan %q and sets limits: a plan is run as it was shown, so plan anew with them", a.Verb, a.Plan)
+	}
+	return nil
+}
+
+// longestTaskName is the longest id of a DAG or task that Airflow takes, in characters.
+const longestTaskName = 250
+
+// checkTasks says what is wrong with what only a retry of tasks carries.
+func (a Ask) checkTasks() error {
+	named := a.Operation + a.DAG + a.Task
+	switch {
+	case a.Verb != AskRetryTasks && named != "":
+		return fmt.Errorf("%s names tasks (operation %q, dag %q, task %q): only %s takes them", a.Verb, a.Operation, a.DAG, a.Task, AskRetryTasks)
+	case a.Verb != AskRetryTasks:
+		return nil
+	case a.Reason == "":
+		return fmt.Errorf("%s gives no reason: want one, it is written down with your name", a.Verb)
+	case a.Task != "" && a.DAG == "":
+		return fmt.Errorf("%s names task %q and no dag: want the DAG it is of, too", a.Verb, a.Task)
+	case len(a.DAG) > longestTaskName || len(a.Task) > longestTaskName:
+		return fmt.Errorf("%s: a dag or task of more than %d characters, which Airflow does not take", a.Verb, longestTaskName)
+	case a.Operation != "":
+		return CheckName("operation", a.Operation)
 	}
 	return nil
 }

@@ -35,6 +35,8 @@ type Record struct {
 	Gone    string          `json:"gone,omitempty"`    // tombstone: released from care, by whom and why
 	Exempt  bool            `json:"exempt,omitempty"`  // no deadline may freeze the active: from when it was told so until it acknowledged the opposite
 	Sync    *Sync           `json:"sync,omitempty"`    // of a group that is or was in sync
+	Tasks   *TaskSummary    `json:"tasks,omitempty"`   // the newest ledger of tasks, as its agent told it last; it never changes once it stands here
+	Retry   *TaskRetry      `json:"retry,omitempty"`   // the last retry of tasks that a person asked for
 }
 
 // EventType names the payload in the catalogue.
@@ -209,6 +211,8 @@ type Operation struct {
 	How    string   `json:"how,omitempty"`    // followed, rewound, copied
 	Copied int64    `json:"copied,omitempty"` // bytes fetched
 	Lost   *LostLog `json:"lost,omitempty"`   // of a failover, once its old side came back: exactly what was lost
+
+	Tasks *TaskSummary `json:"tasks,omitempty"` // of a move of a workflow: what became of the tasks it hit
 }
 
 // Stage is what an operation waits for while the old active still serves.

@@ -7,26 +7,27 @@ const ReportResults = 16
 
 // Report is an agent's durable word on one cluster: cumulative, one per subject, published whenever the ledger changes.
 type Report struct {
-	Agent    AgentRef `json:"agent"`
-	Cluster  Ref      `json:"cluster"`
-	Group    string   `json:"group"`
-	Nonce    string   `json:"nonce"`
-	No       uint64   `json:"no"`                 // counts the reports of this start: one read again late is known to be old
-	Seen     Epoch    `json:"seen"`               // highest epoch persisted
-	SeenSeq  Seq      `json:"seen_seq"`           // stream sequence of the last SET applied
-	Role     Role     `json:"role"`               // as persisted
-	Passive  Epoch    `json:"passive"`            // A11: passive at this epoch: persisted, stopped, no promise out, G4 over; 0 = can't say
-	Serving  Epoch    `json:"serving"`            // active at this epoch and found writable; 0 = not
-	Primary  bool     `json:"primary"`            // its data was written by itself last: killed or stopped active, not a standby
-	Version  uint64   `json:"version"`            // candidate list acknowledged
-	Sync     SyncSeen `json:"sync,omitzero"`      // the newest sync order that was seen to hold, and is in place; zero = none
-	Results  []Result `json:"results,omitempty"`  // the last ReportResults, oldest first
-	Fenced   string   `json:"fenced,omitempty"`   // how it was fenced last: clean stop, killed; with the facts proved
-	Exempt   bool     `json:"exempt,omitempty"`   // nothing freezes it when its right is over (mode observe, keep-running, released): its lease proves nothing
-	Override string   `json:"override,omitempty"` // latched: somebody used guard override
-	Stopped  string   `json:"stopped,omitempty"`  // with Passive: what was proved of its server, as in "postmaster absent, port closed"
-	Config   uint64   `json:"config,omitempty"`   // revision of the group's configuration that came with the last SET
-	Released bool     `json:"released,omitempty"` // let go of: only its epoch is remembered
+	Agent    AgentRef     `json:"agent"`
+	Cluster  Ref          `json:"cluster"`
+	Group    string       `json:"group"`
+	Nonce    string       `json:"nonce"`
+	No       uint64       `json:"no"`                 // counts the reports of this start: one read again late is known to be old
+	Seen     Epoch        `json:"seen"`               // highest epoch persisted
+	SeenSeq  Seq          `json:"seen_seq"`           // stream sequence of the last SET applied
+	Role     Role         `json:"role"`               // as persisted
+	Passive  Epoch        `json:"passive"`            // A11: passive at this epoch: persisted, stopped, no promise out, G4 over; 0 = can't say
+	Serving  Epoch        `json:"serving"`            // active at this epoch and found writable; 0 = not
+	Primary  bool         `json:"primary"`            // its data was written by itself last: killed or stopped active, not a standby
+	Version  uint64       `json:"version"`            // candidate list acknowledged
+	Sync     SyncSeen     `json:"sync,omitzero"`      // the newest sync order that was seen to hold, and is in place; zero = none
+	Results  []Result     `json:"results,omitempty"`  // the last ReportResults, oldest first
+	Fenced   string       `json:"fenced,omitempty"`   // how it was fenced last: clean stop, killed; with the facts proved
+	Exempt   bool         `json:"exempt,omitempty"`   // nothing freezes it when its right is over (mode observe, keep-running, released): its lease proves nothing
+	Override string       `json:"override,omitempty"` // latched: somebody used guard override
+	Stopped  string       `json:"stopped,omitempty"`  // with Passive: what was proved of its server, as in "postmaster absent, port closed"
+	Config   uint64       `json:"config,omitempty"`   // revision of the group's configuration that came with the last SET
+	Released bool         `json:"released,omitempty"` // let go of: only its epoch is remembered
+	Tasks    *TaskSummary `json:"tasks,omitempty"`    // the newest ledger of tasks that its agent keeps of it
 }
 
 // EventType names the payload in the catalogue.

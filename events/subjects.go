@@ -126,3 +126,13 @@ func SubjectOperation(id string) string { return Prefix + "event.report." + id }
 
 // SubjectAnswer is where the answer to an ask is kept, by a hash of the ask's id (ids are free text).
 func SubjectAnswer(idHash string) string { return Prefix + "event.answer." + idHash }
+
+// SubjectTasks is where a piece of a ledger is kept.
+func SubjectTasks(group, operation string, part int) string {
+	return Prefix + "event.tasks." + group + "." + operation + "." + strconv.Itoa(part)
+}
+
+// SubjectLedger is every piece of a ledger; of operation "*" every ledger of a group, of group "*" every ledger there is.
+func SubjectLedger(group, operation string) string {
+	return Prefix + "event.tasks." + group + "." + operation + ".*"
+}

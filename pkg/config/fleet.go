@@ -188,10 +188,7 @@ func (f *fleet) group(e entry) {
 				f.depends[g.Group] = append(f.depends[g.Group], dependency{on, v})
 			}
 		})
-		if v := o.get("tasks"); v.there() {
-			v.object(tasks)
-			v.notYet("tasks")
-		}
+		tasks(o, &g)
 	})
 	if len(e.value.r.problems) == before {
 		f.out.Groups = append(f.out.Groups, g)
