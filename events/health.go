@@ -63,8 +63,8 @@ type ClusterHealth struct {
 	Error     string        `json:"error,omitempty"`
 }
 
-// KernelInForce says that the kernel drops what a server sends once its right is over.
-const KernelInForce = "in force"
+// KernelInForce says that the kernel drops what a server sends over TCP once its right is over.
+const KernelInForce = "in force over TCP"
 
 // SyncHealth is how the commits of an active wait for others.
 type SyncHealth struct {

@@ -44,7 +44,7 @@ func (d *diagnosis) kernelLease(h kernel.Host) {
 	}
 	switch {
 	case h.Whole():
-		d.found("ok", "kernel lease", "can run here, and does unless agent.yaml says fence: {kernel: off}")
+		d.found("ok", "kernel lease", "can run here, and does unless agent.yaml says fence: {kernel: off}; it cuts what goes to clients over TCP: whoever uses a local socket waits for the freeze alone")
 	case h.Can():
 		d.found("warn", "kernel lease", "can run here, with the limit named above; fence: {kernel: require} takes no lease on this host")
 	default:

@@ -221,3 +221,15 @@ func TestClosingNamesWhatIsNotPlayed(t *testing.T) {
 		t.Error("what was left out is not told")
 	}
 }
+
+// TestClosingTellsWhatTheKernelLeaseLetOut: counted over its own plane alone, and not where it has no cell.
+func TestClosingTellsWhatTheKernelLeaseLetOut(t *testing.T) {
+	r := Report{Results: []Result{{Plane: "async", Late: 9, LateTCP: 7, Told: "no"}}}
+	if s := r.kernelLease(); s != "" {
+		t.Errorf("without a cell of its plane it says %q", s)
+	}
+	r.Results = append(r.Results, Result{Plane: "kernel", Late: 5, LateTCP: 1, Told: "yes"}, Result{Plane: "kernel", Told: "-"})
+	if got, want := r.kernelLease(), "in 2 cells: 1 late answers over TCP, which it cuts; 4 over local sockets, which it does not, in 1 cells; lost writes that no report lists: in 0 cells"; !strings.Contains(r.Closing(), got) || !strings.Contains(got, want) {
+		t.Errorf("%q: want %q, in the closing lines", got, want)
+	}
+}
