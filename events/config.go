@@ -60,7 +60,9 @@ type GroupConfig struct {
 	Drill       *Schedule   `json:"drill,omitempty"`       // nil = only when a person asks
 	Failback    *Failback   `json:"failback,omitempty"`    // nil = only when a person asks
 	Tasks       *TaskPolicy `json:"tasks,omitempty"`       // of a workflow; nil = its kind runs none
-	Removed     bool        `json:"removed,omitempty"`     // tombstone
+	// FailbackByIntegration: whoever makes the disaster_recovery integration anew by the Aiven-compatible API, while a recovery is active, asks for a failback by that.
+	FailbackByIntegration bool `json:"failback_by_integration,omitempty"`
+	Removed               bool `json:"removed,omitempty"` // tombstone
 }
 
 // Replication says when a commit of the active is acknowledged.

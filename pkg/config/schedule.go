@@ -40,9 +40,9 @@ func (v value) schedule(def *events.Schedule) *events.Schedule {
 	return &s
 }
 
-// failback reads {mode, schedule, stable_for}: what a group says replaces what the defaults say, whole.
+// failback reads {mode, schedule, stable_for, by_integration}: what a group says replaces what the defaults say, whole.
 func failback(o *object, g *events.GroupConfig) {
-	mode, on, stable := o.get("mode"), o.get("schedule"), o.get("stable_for")
+	mode, on, stable, byIntegration := o.get("mode"), o.get("schedule"), o.get("stable_for"), o.get("by_integration")
 	f := events.Failback{Mode: cmp.Or(word(mode, "", events.FailbackManual, events.FailbackSchedule, events.FailbackAuto), events.FailbackManual)}
 	f.On = on.schedule(nil)
 	f.Stable = events.Duration(stable.duration(0, time.Minute, 7*24*time.Hour))
@@ -59,5 +59,8 @@ func failback(o *object, g *events.GroupConfig) {
 	}
 	if g.Failback = &f; f.Mode == events.FailbackManual {
 		g.Failback = nil
+	}
+	if g.FailbackByIntegration = byIntegration.boolean(); g.FailbackByIntegration && g.Kind != "" && g.Kind != events.KindPostgres {
+		byIntegration.problem("is given to a group of kind %s: the Aiven-compatible API shows those of kind postgres only", g.Kind)
 	}
 }
