@@ -97,6 +97,16 @@ func Run(ctx context.Context, cfg *config.Controller, log *slog.Logger) error {
 	}
 	c.door = true
 	defer closeDoor()
+	serveAPI, err := c.listenAPI(scoped)
+	if err != nil {
+		return err
+	}
+	apiDone := make(chan struct{})
+	go func() {
+		defer close(apiDone)
+		serveAPI(ctx)
+	}()
+	defer func() { stop(); <-apiDone }() // requests that are open may end
 	c.elect(ctx)
 	return nil
 }

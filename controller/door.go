@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchback-dr/switchback/controller/api"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/bus"
@@ -64,6 +65,11 @@ func (c *Controller) passOn(ctx context.Context, m bus.Message) (events.Answer, 
 	if a.ID == "" {
 		a.ID = rand.Text()
 	}
+	return c.put(ctx, a)
+}
+
+// put stores an ask and waits for the leader's answer.
+func (c *Controller) put(ctx context.Context, a events.Ask) (events.Answer, error) {
 	subject := events.SubjectAnswer(idHash(a.ID))
 	if known, ok, err := c.known(ctx, subject, a); ok || err != nil {
 		return known, err
@@ -83,7 +89,7 @@ func (c *Controller) passOn(ctx context.Context, m bus.Message) (events.Answer, 
 	if err != nil {
 		return events.Answer{ID: a.ID}, err
 	}
-	if _, err := c.bus.Publish(ctx, bus.Out{Subject: events.SubjectOp(actor, verb), Data: data, ID: a.ID}); err != nil {
+	if _, err := c.bus.Publish(ctx, bus.Out{Subject: events.SubjectOp(a.Actor, a.Verb), Data: data, ID: a.ID}); err != nil {
 		return events.Answer{ID: a.ID}, fmt.Errorf("the ask could not be stored, ask again with the same id %q: %w", a.ID, err)
 	}
 	return c.await(ctx, subject, a, came)
@@ -117,7 +123,7 @@ func (c *Controller) known(ctx context.Context, subject string, a events.Ask) (e
 		return events.Answer{ID: a.ID}, false, fmt.Errorf("read the kept answer: %w", err)
 	}
 	if known.Hash != askHash(a) {
-		return events.Answer{ID: a.ID}, false, fmt.Errorf("id %q was used for another ask: want a new id, or the very same ask", a.ID)
+		return events.Answer{ID: a.ID}, false, fmt.Errorf("id %q: %w", a.ID, api.ErrIDUsed)
 	}
 	return known, true, nil
 }

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -30,13 +31,16 @@ type look struct {
 	would []events.AnswerItem
 }
 
+// errBusy: the leader did not get to it in time. Asking again helps.
+var errBusy = errors.New("the leader is busy, or leads no more")
+
 // query answers one request. The loop gives the picture; everything else is done beside it.
 func (t *term) query(ctx context.Context, m bus.Message) []byte {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
 	v, err := t.ask(ctx, strings.TrimPrefix(m.Subject, events.Prefix+"q."), m.Data)
 	if err != nil {
-		v = map[string]string{"error": err.Error()}
+		v = map[string]any{"error": err.Error(), "busy": errors.Is(err, errBusy)}
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -62,15 +66,15 @@ func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
 	select {
 	case t.queries <- query{q.Group, q.Asks, reply}:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("the leader is busy: %w", ctx.Err())
+		return nil, errBusy
 	}
 	var l look
 	select {
 	case l = <-reply:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("the leader is busy: %w", ctx.Err())
+		return nil, errBusy
 	}
-	v := l.view
+	v := l.view.Of(q.Projects)
 	switch what {
 	case "would":
 		_, err := find(v, q.Group)
@@ -162,7 +166,11 @@ func (t *term) why(ctx context.Context, v fleet.View, q answers.Query) (answers.
 	if q.Region != "" {
 		for _, r := range v.Regions {
 			if r.Region == q.Region {
-				return answers.Why{Rule: r.Rule, Why: string(r.Verdict) + ": " + r.Why, Facts: r.Facts, History: t.history(ctx, q.Region)}, nil
+				h := t.history(ctx, q.Region)
+				if len(q.Projects) > 0 {
+					h = []events.Envelope{} // with evidence about everybody's
+				}
+				return answers.Why{Rule: r.Rule, Why: string(r.Verdict) + ": " + r.Why, Facts: r.Facts, History: h}, nil
 			}
 		}
 		return answers.Why{}, fmt.Errorf("no region is called %q: `switchback status` lists them", q.Region)
@@ -227,6 +235,9 @@ func (t *term) report(ctx context.Context, v fleet.View, q answers.Query) (answe
 	}
 	if err := json.Unmarshal(e.Data, &n); err != nil || n.Report == nil {
 		return answers.Report{}, fmt.Errorf("the report of %q can't be read", q.Operation)
+	}
+	if _, err := find(v, n.Group); err != nil && len(q.Projects) > 0 {
+		return answers.Report{}, fmt.Errorf("no operation is called %q", q.Operation)
 	}
 	return answers.Report{Group: n.Group, Operation: *n.Report}, nil
 }

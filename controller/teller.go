@@ -148,7 +148,7 @@ func idHash(id string) string {
 
 // askHash is a digest of what an ask asks, whatever its id.
 func askHash(a events.Ask) string {
-	a.ID = ""
+	a.ID, a.From = "", "" // asked again from elsewhere it is the same
 	b, err := json.Marshal(a)
 	if err != nil {
 		return "unencodable"

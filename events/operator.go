@@ -42,6 +42,10 @@ type Ask struct {
 
 	Until time.Time `json:"until,omitzero"`  // of a rollout: no move of it begins after that; zero = no end
 	Calls string    `json:"calls,omitempty"` // by a schedule: the occurrence it answers
+
+	From     string   `json:"from,omitempty"`     // where it came from, as the door that took it knows; for the audit, never from a body
+	Projects []string `json:"projects,omitempty"` // it may touch groups of these alone; empty = all
+	If       string   `json:"if,omitempty"`       // refused unless its group's record still has this tag (GroupTag)
 }
 
 // EventType names the payload in the catalogue.
@@ -137,6 +141,9 @@ func DecodeAsk(actor, verb string, body []byte) (Ask, error) {
 	if a.Verb != "" && a.Verb != verb {
 		return Ask{}, fmt.Errorf("body says verb %q, subject says %q: want them equal, or leave the body's out", a.Verb, verb)
 	}
+	if a.From != "" {
+		return Ask{}, fmt.Errorf("body says that it comes from %q: the door says where it comes from, leave it out", a.From)
+	}
 	a.Actor, a.Verb = actor, verb
 	return a, a.Check()
 }
@@ -184,6 +191,9 @@ func (a Ask) Check() error {
 	}
 	if a.Verb == AskRejoin && a.Reason == "" {
 		return fmt.Errorf("%s gives no reason: want one, it is written down with your name", a.Verb)
+	}
+	if a.If != "" && a.Group == "" {
+		return fmt.Errorf("%s with if %q names no group: the tag of a group's record is meant", a.Verb, a.If)
 	}
 	if (a.Unfenced || a.WhileBlind) && a.Reason == "" {
 		return fmt.Errorf("%s with unfenced or while_blind gives no reason: want one, it is written down with your name", a.Verb)

@@ -1,6 +1,9 @@
 package events
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Home says whether a cluster is the home of its group or a recovery cluster; it never changes by a failover.
 type Home string
@@ -41,6 +44,9 @@ type Record struct {
 
 // EventType names the payload in the catalogue.
 func (Record) EventType() string { return "switchback.record" }
+
+// GroupTag names a group's record as it stands: it changes with every change of it, so that who asks for something can say what he saw.
+func GroupTag(e Epoch, revision Seq) string { return fmt.Sprintf("%d-%d", e, revision) }
 
 // Member is one cluster of a group as the record knows it.
 type Member struct {

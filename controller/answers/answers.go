@@ -22,6 +22,8 @@ type Query struct {
 	Rollout   string       `json:"rollout,omitempty"` // or a plan's id
 	From      int          `json:"from,omitempty"`    // its moves from this one on
 	Asks      []events.Ask `json:"asks,omitempty"`    // would: these
+
+	Projects []string `json:"projects,omitempty"` // as who may see these alone is answered; empty = everything
 }
 
 // Status is the answer to q.status.

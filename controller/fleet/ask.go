@@ -7,9 +7,15 @@ import (
 	"github.com/switchback-dr/switchback/events"
 )
 
+// RefuseChanged is the rule of a refusal because the group's record is not the one that was looked at.
+const RefuseChanged = "refuse.changed"
+
 // ask takes what an operator asks. A region's failover is asked of each of its groups; every answer leaves after the batches are stored.
 func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
-	ans := events.Answer{ID: in.ID, Hash: in.Hash, Why: f.named(&in)}
+	ans := events.Answer{ID: in.ID, Hash: in.Hash, Why: f.outside(&in)}
+	if ans.Why == "" {
+		ans.Why = f.named(&in)
+	}
 	var units []unit
 	switch {
 	case ans.Why != "":
@@ -21,6 +27,11 @@ func (f *Fleet) ask(now Now, in AskSeen, eff *Effects) []unit {
 		g := f.groups.get(in.Group)
 		if g == nil || g.config.Group == "" && g.record == nil {
 			ans.Why = fmt.Sprintf("no group is called %q%s", in.Group, near(in.Group, f.groups.keys))
+			break
+		}
+		if why := g.changed(&in); why != "" {
+			ans.Items = []events.AnswerItem{{Group: g.name, Rule: RefuseChanged, Why: why}}
+			eff.Tell = append(eff.Tell, events.Notice{Type: events.NoticeRefused, Group: g.name, By: in.Actor, Rule: RefuseChanged, Why: why})
 			break
 		}
 		units = f.askGroups(now, in, []*group{g}, &ans, eff)

@@ -51,6 +51,7 @@ type GroupView struct {
 	Readiness   decide.Readiness   `json:"readiness,omitempty"` // of a recorded group: whether it could be moved now
 	ReadyWhy    string             `json:"ready_why,omitempty"`
 	Clusters    []ClusterView      `json:"clusters"`
+	Tag         string             `json:"tag,omitempty"` // names the record as it stands: an ask may quote it
 }
 
 // Sync reports whether the group is under care, and its commits are to wait for others.
@@ -159,6 +160,7 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 	fs := f.facts(now, g)
 	gv := GroupView{Group: g.name, Config: g.config.GroupConfig, Record: g.record, Rule: g.rule, Why: g.why, NeedsPerson: needPerson[g.rule] || g.halt != ""}
 	if g.record != nil {
+		gv.Tag = events.GroupTag(g.record.Epoch, g.revision)
 		gv.Facts = fs.Evidence()
 		gv.Readiness, gv.ReadyWhy = fs.Readiness()
 	}

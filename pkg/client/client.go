@@ -45,9 +45,15 @@ func (c *Client) Query(ctx context.Context, what string, q, into any) error {
 	if err != nil {
 		return err
 	}
-	var refused struct{ Error string }
+	var refused struct {
+		Error string
+		Busy  bool
+	}
 	if err := json.Unmarshal(b, &refused); err != nil {
 		return fmt.Errorf("read the answer to %s: %w", what, err)
+	}
+	if refused.Busy {
+		return fmt.Errorf("%w: %s", ErrNoController, refused.Error)
 	}
 	if refused.Error != "" {
 		return Refusal(refused.Error)

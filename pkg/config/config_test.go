@@ -18,6 +18,7 @@ var parsers = map[string]func(file string, data []byte) (any, error){
 	"controller": func(f string, d []byte) (any, error) { return ParseController(f, d) },
 	"hub":        func(f string, d []byte) (any, error) { return ParseHub(f, d) },
 	"agent":      func(f string, d []byte) (any, error) { return ParseAgent(f, d) },
+	"tokens":     func(f string, d []byte) (any, error) { return ParseTokens(f, d) },
 }
 
 // TestFiles runs the transcripts in testdata: a file, and what becomes of it. `-rewrite` records them anew.
@@ -27,7 +28,7 @@ func TestFiles(t *testing.T) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			parse := parsers[d.Cmd]
 			if parse == nil {
-				d.Fatalf(t, "want fleet, controller, hub or agent")
+				d.Fatalf(t, "want fleet, controller, hub, agent or tokens")
 			}
 			got, err := parse("x.yaml", []byte(d.Input))
 			if err != nil {

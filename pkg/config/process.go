@@ -19,7 +19,7 @@ type Controller struct {
 	Key          SecretFile           // seed of the nkey to connect with; empty = none
 	TLS          TLS
 	Profile      string // of durations; fleet-wide, so the same everywhere
-	API          string // host:port to serve the API on; empty = none
+	API          *API   // nil = none is served
 	Metrics      string // host:port to serve /metrics and /healthz on; empty = none
 }
 
@@ -83,7 +83,11 @@ func (c *Controller) read(o *object) {
 	c.PreferLeader = o.get("prefer_leader").boolean()
 	c.TLS = o.tls()
 	c.Profile = o.get("profile").profile()
-	c.API, c.Metrics = o.listen("api"), o.listen("metrics")
+	c.Metrics = o.listen("metrics")
+	o.get("api").object(func(o *object) {
+		c.API = &API{}
+		c.API.read(o, c.TLS)
+	})
 	n := o.must("nats", "embedded (a hub server in this process) or servers (region: URL)")
 	n.object(func(n *object) {
 		embedded, servers := n.get("embedded"), n.get("servers")

@@ -38,7 +38,11 @@ const grace = 3 * time.Second
 // Serve answers on l until ctx ends, then lets open requests end for at most 3 s. It returns nil after a stop by ctx, else why it stopped.
 // It closes l.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	return ServeWith(ctx, l, &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)})
+}
+
+// ServeWith is Serve by a server with limits of its own.
+func ServeWith(ctx context.Context, l net.Listener, s *http.Server) error {
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	select {

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+// tables is every operation but the stream of events.
+var tables = [][]route{reads, groupAsks, otherAsks}
+
+var reads = []route{
+	{"GET", "/status", nil, look("status")},
+	{"GET", "/groups", []string{"match", "after", "limit"}, listGroups},
+	{"GET", "/groups/{group}", nil, oneGroup},
+	{"GET", "/groups/{group}/why", nil, look("why", "group")},
+	{"GET", "/groups/{group}/operation", nil, look("report", "group")},
+	{"GET", "/regions/{region}/why", nil, look("why", "region")},
+	{"GET", "/operations/{operation}", nil, look("report", "operation")},
+}
+
+// look answers a query of the bus as it is, about what the path names.
+func look(what string, names ...string) func(*Server, *http.Request) (*reply, error) {
+	return func(_ *Server, r *http.Request) (*reply, error) {
+		q := map[string]any{}
+		for _, n := range names {
+			q[n] = r.PathValue(n)
+		}
+		raw, err := From(r).Raw(r.Context(), what, q)
+		return &reply{body: raw}, err
+	}
+}
+
+func listGroups(_ *Server, r *http.Request) (*reply, error) {
+	limit, err := number(r, "limit", 100, 1, 500)
+	if err != nil {
+		return nil, err
+	}
+	q := map[string]any{"limit": limit}
+	for _, n := range []string{"match", "after"} {
+		q[n] = r.URL.Query().Get(n)
+	}
+	raw, err := From(r).Raw(r.Context(), "groups", q)
+	return &reply{body: raw}, err
+}
+
+// oneGroup answers with the group, and with the ETag that a move of it may quote: it names the record as it stands, not what is measured beside it.
+func oneGroup(_ *Server, r *http.Request) (*reply, error) {
+	raw, err := From(r).Raw(r.Context(), "group", map[string]any{"group": r.PathValue("group")})
+	if err != nil {
+		return nil, err
+	}
+	var g struct{ Tag string }
+	if err := json.Unmarshal(raw, &g); err != nil {
+		return nil, fmt.Errorf("read a group: %w", err)
+	}
+	p := &reply{body: raw, header: http.Header{}}
+	if g.Tag != "" {
+		p.header.Set("ETag", strconv.Quote(g.Tag))
+	}
+	return p, nil
+}
+
+// number reads a whole number of the query, def if it is not there.
+func number(r *http.Request, name string, def, lo, hi int) (int, error) {
+	s := r.URL.Query().Get(name)
+	if !r.URL.Query().Has(name) {
+		return def, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < lo || n > hi {
+		return 0, kindBadRequest.of(fmt.Sprintf("query parameter %s %q: want a whole number from %d to %d", name, s, lo, hi))
+	}
+	return n, nil
+}
