@@ -269,10 +269,6 @@ func home(root, data string) string {
 // group is the cgroup of a cluster's server: the one the tree names, or its unit's, by the parent's own membership. What nobody named is never touched: a server started by
 // hand sits in its starter's session.
 func group(t driver.Tree, parent int) (string, error) {
-	root, err := mount()
-	if err != nil {
-		return "", err
-	}
 	switch {
 	case t.Cgroup != "":
 		return t.Cgroup, nil
@@ -280,6 +276,10 @@ func group(t driver.Tree, parent int) (string, error) {
 		return "", errNoGroup
 	case parent == 0:
 		return "", fmt.Errorf("unit %s does not run", t.Unit)
+	}
+	root, err := mount()
+	if err != nil {
+		return "", err
 	}
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", parent))
 	if err != nil {

@@ -31,6 +31,7 @@ type fence struct {
 	spared  map[driver.Process]bool
 	life    uint64
 	off     bool
+	sight   *sight // nil = the next look is a search
 }
 
 // wish is what is wanted for a cluster, as of the beginning of a look.
@@ -50,19 +51,31 @@ func (f *fence) wish() wish {
 func (f *fence) see() error {
 	w := f.wish()
 	if w.free {
+		f.forget()
 		return f.takeOff(w.tree)
 	}
+	if f.holds(w) {
+		return f.sight.err
+	}
+	file, old := stampOf(w.tree.PIDFile)
+	parent, err := f.search(w)
+	f.keep(w, file, old, parent, err)
+	return err
+}
+
+// search looks for the server, and brings the kernel up to what it finds.
+func (f *fence) search(w wish) (driver.Process, error) {
 	parent, err := freezer.Parent(w.tree)
 	if err != nil {
-		return err
+		return parent, err
 	}
 	path, err := group(w.tree, parent.PID)
 	if err != nil {
-		return err
+		return parent, err
 	}
 	if f.at == nil || f.at.path != path || !f.at.there() {
 		if err := f.attach(path, w.tree); err != nil {
-			return err
+			return parent, err
 		}
 	}
 	lives, known := f.at.load(wordEnded) == 0, f.at.parent()
@@ -76,13 +89,13 @@ func (f *fence) see() error {
 	dying := parent == known && !lives
 	if parent.PID != 0 && parent != f.settled && !dying {
 		if err := f.begin(parent); err != nil {
-			return err
+			return parent, err
 		}
 	}
 	if !dying {
 		f.spareLinks(w.spare)
 	}
-	return nil
+	return parent, nil
 }
 
 func (f *fence) attach(path string, t driver.Tree) error {

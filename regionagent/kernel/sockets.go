@@ -46,16 +46,25 @@ func connections(p driver.Process, port uint64) ([]socket, error) {
 	return sockets(p, func(s socket, listens bool) bool { return !listens && uint64(s.port) == port })
 }
 
+// hold opens a process: the descriptor is of it for good, also after its end. One that is not the one meant (its pid was recycled) is an error.
+func hold(p driver.Process) (pidfd int, err error) {
+	if pidfd, err = unix.PidfdOpen(p.PID, 0); err != nil {
+		return 0, fmt.Errorf("open pid %d: %w", p.PID, err)
+	}
+	if now, err := freezer.Started(p.PID); err != nil || now != p.Start { // after the pidfd, which stays with the process it was opened for
+		_ = unix.Close(pidfd)
+		return 0, fmt.Errorf("pid %d is not the process it was: %w", p.PID, err)
+	}
+	return pidfd, nil
+}
+
 // sockets takes hold of a process's TCP sockets. A process that is not the one meant (its pid was recycled) is an error.
 func sockets(p driver.Process, want func(s socket, listens bool) bool) (out []socket, err error) {
-	pidfd, err := unix.PidfdOpen(p.PID, 0)
+	pidfd, err := hold(p)
 	if err != nil {
-		return nil, fmt.Errorf("open pid %d: %w", p.PID, err)
+		return nil, err
 	}
 	defer unix.Close(pidfd)
-	if now, err := freezer.Started(p.PID); err != nil || now != p.Start { // after the pidfd, which stays with the process it was opened for
-		return nil, fmt.Errorf("pid %d is not the process it was: %w", p.PID, err)
-	}
 	dir := fmt.Sprintf("/proc/%d/fd", p.PID)
 	all, err := os.ReadDir(dir)
 	if err != nil {
