@@ -1,6 +1,9 @@
 package events
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // FleetConfig is `cfg.fleet`: what holds for the whole fleet.
 type FleetConfig struct {
@@ -9,6 +12,21 @@ type FleetConfig struct {
 	MaxOut     int      `json:"max_regions_out"`     // more regions out at once wait for approval
 	MaxPerHour int      `json:"max_groups_per_hour"` // 0 = no cap
 	Approval   []Span   `json:"approval,omitempty"`  // priorities of which automation moves nothing before a person approves
+
+	RestoresPerHost   int `json:"restores_per_host,omitempty"`   // restores at once on one host; 0 = DefaultRestoresPerHost, at most HostRestores
+	RestoresPerRegion int `json:"restores_per_region,omitempty"` // and in one region; 0 = DefaultRestoresPerRegion
+}
+
+// Restores at once. A region that is back is restored in turns: all of it at once would share its disks and its link, and none would be done soon.
+const (
+	DefaultRestoresPerHost   = 2
+	DefaultRestoresPerRegion = 16
+	HostRestores             = 8 // as many as an agent does at a time, whoever asks
+)
+
+// Restores is how many restores there may be at once, on one host and in one region.
+func (c FleetConfig) Restores() (host, region int) {
+	return cmp.Or(c.RestoresPerHost, DefaultRestoresPerHost), cmp.Or(c.RestoresPerRegion, DefaultRestoresPerRegion)
 }
 
 // Span is a class of priorities, both ends in it.

@@ -71,13 +71,14 @@ func (s RolloutState) Over() bool { return s == RolloutDone || s == RolloutAbort
 
 // Limits pace a rollout. In an ask 0 is the default, and a negative number is none.
 type Limits struct {
-	Canary    int      `json:"canary,omitempty"`     // groups of the first wave
-	AtOnce    int      `json:"at_once,omitempty"`    // moves at once in all: the pace grows up to it
-	PerAgent  int      `json:"per_agent,omitempty"`  // moves at once that one host takes part in
-	PerRegion int      `json:"per_region,omitempty"` // moves at once towards one region
-	Restores  int      `json:"restores,omitempty"`   // restores at once that one host takes part in
-	Soak      Duration `json:"soak,omitempty"`       // how long a wave must be well before the next one opens
-	Budget    float64  `json:"budget,omitempty"`     // percent of all moves that may be failed or unknown
+	Canary    int      `json:"canary,omitempty"`              // groups of the first wave
+	AtOnce    int      `json:"at_once,omitempty"`             // moves at once in all: the pace grows up to it
+	PerAgent  int      `json:"per_agent,omitempty"`           // moves at once that one host takes part in
+	PerRegion int      `json:"per_region,omitempty"`          // moves at once towards one region
+	Restores  int      `json:"restores,omitempty"`            // restores at once that one host takes part in
+	Restoring int      `json:"restores_per_region,omitempty"` // restores at once towards one region
+	Soak      Duration `json:"soak,omitempty"`                // how long a wave must be well before the next one opens
+	Budget    float64  `json:"budget,omitempty"`              // percent of all moves that may be failed or unknown
 }
 
 // Wave is one wave of a rollout, or its restores.

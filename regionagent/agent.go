@@ -83,9 +83,6 @@ type cluster struct {
 	starts int            // local restarts since it was last well
 }
 
-// restoresAtOnce is how many restores a host does at a time; the others wait their turn.
-const restoresAtOnce = 4
-
 // inboxSize is how many inputs may wait for the loop.
 const inboxSize = 4096
 
@@ -104,7 +101,7 @@ func Run(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 	}
 	a := &agent{
 		cfg: cfg, ref: events.AgentRef{Region: cfg.Region, Agent: cfg.Name}, d: d, log: log, nonce: rand.Text(), metrics: newMetrics(scoped),
-		inbox: make(chan func(events.Instant) lease.Effects, inboxSize), clients: make(chan *guard.Client), restoring: make(chan struct{}, restoresAtOnce),
+		inbox: make(chan func(events.Instant) lease.Effects, inboxSize), clients: make(chan *guard.Client), restoring: make(chan struct{}, events.HostRestores),
 	}
 	scoped.MustRegister(newGateCollector(cfg.GateLog()))
 	ctx, stop := context.WithCancel(ctx)

@@ -81,7 +81,8 @@ func limitFlags(cmd *cobra.Command, m *manyFlags) {
 	f.IntVar(&m.limits.AtOnce, "at-once", 0, "moves at once in all, up to which the pace grows (default 16; failover 64)")
 	f.IntVar(&m.limits.PerAgent, "per-agent", 0, "moves at once that one host takes part in (default 4; failover 8)")
 	f.IntVar(&m.limits.PerRegion, "per-region", 0, "moves at once towards one region (default 16; failover 64)")
-	f.IntVar(&m.limits.Restores, "restores", 0, "restores at once that one host takes part in (default 2)")
+	f.IntVar(&m.limits.Restores, "restores", 0, "restores at once that one host takes part in (default restores_per_host of the fleet's file, 2)")
+	f.IntVar(&m.limits.Restoring, "restores-per-region", 0, "restores at once towards one region (default restores_per_region of the fleet's file, 16)")
 	f.DurationVar((*time.Duration)(&m.limits.Soak), "soak", 0, "how long a wave must be well before the next one (default 2m; failover none)")
 	f.Float64Var(&m.limits.Budget, "budget", 0, "percent of the moves that may be failed or unknown before it halts (default 2; failover 10)")
 }
@@ -123,7 +124,7 @@ func (m *manyFlags) into(cmd *cobra.Command, ask *events.Ask) {
 			zero()
 		}
 	}
-	for flag, n := range map[string]*int{"canary": &l.Canary, "at-once": &l.AtOnce, "per-agent": &l.PerAgent, "per-region": &l.PerRegion, "restores": &l.Restores} {
+	for flag, n := range map[string]*int{"canary": &l.Canary, "at-once": &l.AtOnce, "per-agent": &l.PerAgent, "per-region": &l.PerRegion, "restores": &l.Restores, "restores-per-region": &l.Restoring} {
 		none(flag, func() {
 			if *n == 0 {
 				*n = -1
@@ -230,6 +231,9 @@ func (p *page) plan(s *storedRollout) {
 		return
 	}
 	p.line("halts when more than %g %% of the moves failed or are unknown; at most %d at once, %d of one host", r.Limits.Budget, r.Limits.AtOnce, r.Limits.PerAgent)
+	if slices.ContainsFunc(s.Moves, func(m events.Move) bool { return m.Verb == events.AskRestore }) {
+		p.line("restores: at most %d at once of one host, %d towards one region", r.Limits.Restores, r.Limits.Restoring)
+	}
 	p.line("unprotected afterwards: %d.   run it: switchback %s --plan %s", r.Bare, r.Verb, r.ID)
 }
 

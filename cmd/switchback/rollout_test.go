@@ -26,7 +26,7 @@ func failbackPlan(now time.Time) *storedRollout {
 	return &storedRollout{
 		Rollout: events.Rollout{
 			ID: "7f3a91c2", Hash: "7f3a91c2d4", Verb: "failback", Region: "eu-west-1", By: "alice", State: events.RolloutPlanned, Made: now,
-			Limits: events.Limits{Canary: 1, AtOnce: 16, PerAgent: 4, PerRegion: 16, Restores: 2, Soak: events.Duration(2 * time.Minute), Budget: 2},
+			Limits: events.Limits{Canary: 1, AtOnce: 16, PerAgent: 4, PerRegion: 16, Restores: 2, Restoring: 16, Soak: events.Duration(2 * time.Minute), Budget: 2},
 			Waves: []events.Wave{
 				{Name: "restore", Verb: "restore", Moves: 2, Takes: events.Duration(30 * time.Second), Soak: events.Duration(2 * time.Minute)},
 				{Name: "wave 1 canary", Verb: "failback", Moves: 1, Takes: events.Duration(2 * time.Second), Soak: events.Duration(2 * time.Minute)},
@@ -79,13 +79,13 @@ func rolloutSite(t *testing.T, end events.RolloutState) *testSite {
 func TestPlanShown(t *testing.T) {
 	t.Parallel()
 	s := rolloutSite(t, events.RolloutDone)
-	s.run("plan", "failback", "--region", "eu-west-1").want(t, 0, "plan 7f3a91c2 (made", "2 groups → eu-west-1", "wave 1 canary", "left out  billing: home disk has 80 GB free", "run it: switchback failback --plan 7f3a91c2")
+	s.run("plan", "failback", "--region", "eu-west-1").want(t, 0, "plan 7f3a91c2 (made", "2 groups → eu-west-1", "wave 1 canary", "left out  billing: home disk has 80 GB free", "restores: at most 2 at once of one host, 16 towards one region", "run it: switchback failback --plan 7f3a91c2")
 	r := s.run("plan", "failback", "--region", "eu-west-1", "-o", "json")
 	var got storedRollout
 	if err := json.Unmarshal([]byte(r.out), &got); err != nil || len(got.Moves) != 5 || got.Rollout.Hash != "7f3a91c2d4" {
 		t.Fatalf("want the whole plan as one JSON object: %v\n%s", err, r.out)
 	}
-	s.run("failback", "--region", "eu-west-1", "--dry-run").want(t, 0, "run it: switchback failback --plan 7f3a91c2")
+	s.run("failback", "--region", "eu-west-1", "--dry-run").want(t, 0, "restores: at most 2 at once of one host, 16 towards one region", "run it: switchback failback --plan 7f3a91c2")
 	want := []string{"plan ", "plan ", "failback dry"}
 	var asked []string
 	for _, a := range s.asked() {

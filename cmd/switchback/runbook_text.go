@@ -63,6 +63,8 @@ func (b *runbook) automation(d *document.Document) {
 	if f.MaxPerHour > 0 {
 		s.Point(fmt.Sprintf("at most %d groups are moved by itself in an hour; the others wait", f.MaxPerHour))
 	}
+	host, region := f.Restores()
+	s.Point(fmt.Sprintf("failed clusters whose hosts are back are restored by turns: at most %d at once on one host and %d in one region", host, region))
 	for _, c := range f.Approval {
 		s.Point(fmt.Sprintf("groups of priority %d to %d wait for `switchback approve GROUP`", c.From, c.To))
 	}

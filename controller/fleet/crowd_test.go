@@ -13,6 +13,7 @@ import (
 
 // crowd is many groups on agents that do at once what they are told, driven by the real core through any number of leaders. It keeps what is stored, as the bus would.
 type crowd struct {
+	cfg    events.FleetConfig
 	t      *testing.T
 	d      events.Durations
 	f      *Fleet
@@ -57,7 +58,7 @@ func newCrowd(t *testing.T, n, hosts int) *crowd {
 		t.Fatal(err)
 	}
 	c := &crowd{
-		t: t, d: d, n: n, hosts: hosts, now: Now{Boot: events.Instant(time.Hour), Wall: time.Unix(1e9, 0).UTC()}, seq: 1000, stored: map[string]stored{},
+		t: t, d: d, n: n, hosts: hosts, cfg: events.FleetConfig{MaxOut: 1}, now: Now{Boot: events.Instant(time.Hour), Wall: time.Unix(1e9, 0).UTC()}, seq: 1000, stored: map[string]stored{},
 		at: map[events.Ref]*crowdServer{}, begun: map[string][]string{}, fails: func(string) bool { return false }, hangs: func(string) bool { return false },
 	}
 	for h := range hosts {
@@ -102,7 +103,7 @@ func (c *crowd) birth(i int) {
 // lead begins a term from what is stored.
 func (c *crowd) lead() {
 	c.seq++
-	s := Snapshot{Term: c.seq, Region: "r3", Fleet: events.FleetConfig{MaxOut: 1}}
+	s := Snapshot{Term: c.seq, Region: "r3", Fleet: c.cfg}
 	for n := range s.Lanes.Lanes {
 		s.Lanes.Lanes[n] = events.LanePlace{Generation: 1, Region: regions[n]}
 	}

@@ -98,7 +98,7 @@ func (f *Fleet) planFor(now Now, in AskSeen, eff *Effects) (*rollout.State, stri
 	if slot < 0 {
 		return nil, fmt.Sprintf("%d rollouts are under way, which is as many as there may be: let one end, or `switchback rollout abort` one", events.RolloutSlots)
 	}
-	r := rollout.Request{Verb: in.Verb, Region: in.Region, Groups: in.Groups, Select: in.Select, By: in.Actor, Reason: in.Reason, Accept: in.AcceptLoss, Blind: in.WhileBlind, Limits: in.Limits, Made: now.Wall, Slot: slot}
+	r := rollout.Request{Verb: in.Verb, Region: in.Region, Groups: in.Groups, Select: in.Select, By: in.Actor, Reason: in.Reason, Accept: in.AcceptLoss, Blind: in.WhileBlind, Limits: in.Limits, Fleet: f.cfg, Made: now.Wall, Slot: slot}
 	if in.Verb == events.AskPlan {
 		r.Verb = in.Do
 	}
@@ -111,7 +111,7 @@ func (f *Fleet) planFor(now Now, in AskSeen, eff *Effects) (*rollout.State, stri
 // drifted says why a plan can't be run as it was shown; "" if it can.
 func (f *Fleet) drifted(now Now, s *rollout.State, eff *Effects) string {
 	h := &s.Head
-	r := rollout.Request{Verb: h.Verb, Region: h.Region, Groups: h.Groups, Select: h.Select, By: h.By, Accept: h.Accept, Blind: h.Blind, Limits: &h.Limits, Made: now.Wall, Slot: h.Slot}
+	r := rollout.Request{Verb: h.Verb, Region: h.Region, Groups: h.Groups, Select: h.Select, By: h.By, Accept: h.Accept, Blind: h.Blind, Limits: &h.Limits, Fleet: f.cfg, Made: now.Wall, Slot: h.Slot}
 	is, why := f.plan(now, r, eff)
 	if why != "" {
 		return why

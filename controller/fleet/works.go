@@ -8,25 +8,21 @@ import (
 	"github.com/switchback-dr/switchback/events"
 )
 
-// Restores by automation take turns: all of a region that is back at once would share its disks and its link, and none would be done soon. How fast each may fetch stands in its
-// agent's file (rebuild_rate). A person's restore, and a rollout's, which has limits of its own, wait for nobody here, but count.
-
-const (
-	worksPerAgent  = 2  // restores at once on one host
-	worksPerRegion = 16 // and in one region
-)
+// Restores by automation take turns, as many at once as the fleet's file says: all of a region that is back at once would share its disks and its link, and none would be done
+// soon. How fast each may fetch stands in its agent's file (rebuild_rate). A person's restore, and a rollout's, which has limits of its own, wait for nobody here, but count.
 
 // workTurn says why a restore towards an agent waits; "" if it may begin.
 func (f *Fleet) workTurn(a events.AgentRef) string {
-	if n := f.works[a]; n >= worksPerAgent {
-		return fmt.Sprintf("%d restores are under way on %s, which is as many as may be at once", n, a)
+	host, region := f.cfg.Restores()
+	if n := f.works[a]; n >= host {
+		return fmt.Sprintf("%d restores are under way on %s, which is as many as may be at once (restores_per_host)", n, a)
 	}
 	n := 0
 	for _, x := range f.regionOf(a.Region).agents {
 		n += f.works[x.ref]
 	}
-	if n >= worksPerRegion {
-		return fmt.Sprintf("%d restores are under way in %s, which is as many as may be at once", n, a.Region)
+	if n >= region {
+		return fmt.Sprintf("%d restores are under way in %s, which is as many as may be at once (restores_per_region)", n, a.Region)
 	}
 	return ""
 }

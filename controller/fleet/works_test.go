@@ -18,10 +18,30 @@ func (c *crowd) back() {
 	}
 }
 
-// A region that is back is restored by so many at once to each host; whoever waits says so, and goes on when one is over. A plan says where a copy would not fit.
+// A region that is back is restored by so many at once to each host and in all, by the defaults or by the fleet's file; whoever waits says so, and goes on when one is over. A plan
+// says where a copy would not fit.
 func TestRestoresTakeTurns(t *testing.T) {
 	t.Parallel()
+	for _, x := range []struct {
+		name       string
+		cfg        events.FleetConfig
+		host, most int // under way at once on one host at most; in all
+	}{
+		{"defaults", events.FleetConfig{MaxOut: 1}, events.DefaultRestoresPerHost, 2 * events.DefaultRestoresPerHost},
+		{"as many as a host does", events.FleetConfig{MaxOut: 1, RestoresPerHost: 4}, 4, 8},
+		{"fewer in the region", events.FleetConfig{MaxOut: 1, RestoresPerHost: 4, RestoresPerRegion: 5}, 4, 5},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			restoresTakeTurns(t, x.cfg, x.host, x.most)
+		})
+	}
+}
+
+func restoresTakeTurns(t *testing.T, cfg events.FleetConfig, host, most int) {
 	c := newCrowd(t, 20, 2)
+	c.cfg = cfg
+	c.lead()
 	c.darken(20)
 	c.stuck = true
 	c.back()
@@ -32,25 +52,28 @@ func TestRestoresTakeTurns(t *testing.T) {
 		}
 	}
 	c.beats(true)
-	under := func() (n int, most map[events.AgentRef]int) {
-		most = map[events.AgentRef]int{}
+	under := func() (n int, on map[events.AgentRef]int) {
+		on = map[events.AgentRef]int{}
 		for i := range c.n {
 			for _, m := range c.f.groups.get(crowdName(i)).record.Members {
 				if m.Work != nil {
 					n++
-					most[m.Agent]++
+					on[m.Agent]++
 				}
 			}
 		}
-		return n, most
+		return n, on
 	}
-	c.pass(time.Minute, func() bool { n, _ := under(); return n >= 2*worksPerAgent })
+	c.pass(time.Minute, func() bool { n, _ := under(); return n >= most })
 	until := c.now.Boot.Add(20 * time.Second)
 	c.pass(time.Minute, func() bool { return c.now.Boot > until })
-	n, most := under()
-	for a, k := range most {
-		if k != worksPerAgent {
-			t.Errorf("%d restores are under way on %s: want %d", k, a, worksPerAgent)
+	n, on := under()
+	if n != most {
+		t.Errorf("%d restores are under way: want %d", n, most)
+	}
+	for a, k := range on {
+		if k > host {
+			t.Errorf("%d restores are under way on %s: want at most %d", k, a, host)
 		}
 	}
 	waits := 0
@@ -72,8 +95,8 @@ func TestRestoresTakeTurns(t *testing.T) {
 	}
 	c.lead() // counts what is under way anew
 	c.pass(30*time.Second, func() bool { return c.now.Boot.Sub(c.f.started) > 15*time.Second })
-	if again, most := under(); again != n {
-		t.Errorf("%d restores under another leader: %v", again, most)
+	if again, on := under(); again != n {
+		t.Errorf("%d restores under another leader: %v", again, on)
 	}
 	c.stuck = false
 	c.back() // what they were told stands in their commands

@@ -7,20 +7,23 @@ import (
 )
 
 // Defaults are the limits of a rollout of a verb. Who fails over is in a hurry: no canary, no soak. Who moves what is well has time.
-func Defaults(verb string) events.Limits {
+func Defaults(verb string, fleet events.FleetConfig) events.Limits {
+	l := events.Limits{Canary: 1, AtOnce: 16, PerAgent: 4, PerRegion: 16, Soak: events.Duration(2 * time.Minute), Budget: 2}
 	if verb == events.AskFailover {
-		return events.Limits{AtOnce: 64, PerAgent: 8, PerRegion: 64, Restores: 2, Budget: 10}
+		l = events.Limits{AtOnce: 64, PerAgent: 8, PerRegion: 64, Budget: 10}
 	}
-	return events.Limits{Canary: 1, AtOnce: 16, PerAgent: 4, PerRegion: 16, Restores: 2, Soak: events.Duration(2 * time.Minute), Budget: 2}
+	l.Restores, l.Restoring = fleet.Restores()
+	return l
 }
 
 // Limits are the defaults of a verb with what an ask changes: 0 changes nothing, a negative number is none.
-func Limits(verb string, asked *events.Limits) events.Limits {
-	l := Defaults(verb)
+func Limits(verb string, fleet events.FleetConfig, asked *events.Limits) events.Limits {
+	l := Defaults(verb, fleet)
 	if asked == nil {
 		return l
 	}
-	for _, x := range []struct{ to, from *int }{{&l.Canary, &asked.Canary}, {&l.AtOnce, &asked.AtOnce}, {&l.PerAgent, &asked.PerAgent}, {&l.PerRegion, &asked.PerRegion}, {&l.Restores, &asked.Restores}} {
+	for _, x := range []struct{ to, from *int }{{&l.Canary, &asked.Canary}, {&l.AtOnce, &asked.AtOnce}, {&l.PerAgent, &asked.PerAgent}, {&l.PerRegion, &asked.PerRegion}, {&l.Restores, &asked.Restores},
+		{&l.Restoring, &asked.Restoring}} {
 		if *x.from != 0 {
 			*x.to = max(0, *x.from)
 		}
@@ -31,7 +34,7 @@ func Limits(verb string, asked *events.Limits) events.Limits {
 	if asked.Budget != 0 {
 		l.Budget = max(0, asked.Budget)
 	}
-	l.AtOnce, l.PerAgent, l.PerRegion, l.Restores = max(1, l.AtOnce), max(1, l.PerAgent), max(1, l.PerRegion), max(1, l.Restores)
+	l.AtOnce, l.PerAgent, l.PerRegion, l.Restores, l.Restoring = max(1, l.AtOnce), max(1, l.PerAgent), max(1, l.PerRegion), max(1, l.Restores), max(1, l.Restoring)
 	return l
 }
 

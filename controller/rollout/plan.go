@@ -24,7 +24,8 @@ type Request struct {
 	Accept  bool
 	Blind   bool
 	Limits  *events.Limits
-	Auto    bool // an outage: everything goes that may ever go, in one wave
+	Fleet   events.FleetConfig // whose limits hold where the request sets none
+	Auto    bool               // an outage: everything goes that may ever go, in one wave
 	Made    time.Time
 	Slot    int
 	Skipped []Candidate // named, but there is nothing to do for them: why
@@ -55,7 +56,7 @@ type Estimates struct {
 func Make(r Request, groups []Candidate, est Estimates) *State {
 	h := events.Rollout{
 		Slot: r.Slot, Verb: r.Verb, Region: r.Region, Groups: r.Groups, Select: r.Select, By: r.By, Ask: r.Ask, Reason: r.Reason, Accept: r.Accept, Blind: r.Blind,
-		Limits: Limits(r.Verb, r.Limits), State: events.RolloutPlanned, Made: r.Made, Auto: r.Auto,
+		Limits: Limits(r.Verb, r.Fleet, r.Limits), State: events.RolloutPlanned, Made: r.Made, Auto: r.Auto,
 	}
 	p := planner{h: &h, est: est}
 	moves := p.plan(groups)
@@ -243,7 +244,7 @@ func (p *planner) cut(groups []*Candidate, among, waited map[string]bool) []cutW
 func (p *planner) wave(name, verb string, ms []events.Move, soak events.Duration) {
 	atOnce := min(p.h.Limits.AtOnce, len(ms))
 	if verb == events.AskRestore {
-		atOnce = min(atOnce, p.h.Limits.Restores*hosts(ms))
+		atOnce = min(atOnce, p.h.Limits.Restores*hosts(ms), p.h.Limits.Restoring*hosts(ms))
 	}
 	rounds := (len(ms) + atOnce - 1) / atOnce
 	w := events.Wave{Name: name, Verb: verb, Moves: len(ms), Takes: events.Duration(time.Duration(rounds) * p.takes(verb)), Soak: soak}

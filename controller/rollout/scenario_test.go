@@ -280,7 +280,7 @@ func (w *fake) do(t *testing.T, d *datadriven.TestData) string {
 	case "failed":
 		return each(func(g *fakeGroup) { g.failed = true; w.unplanned() })
 	case "plan":
-		r := Request{Verb: d.CmdArgs[0].Key, By: "ann", Limits: &events.Limits{Canary: number(d, "canary"), AtOnce: number(d, "at-once"), PerAgent: number(d, "per-agent"), PerRegion: number(d, "per-region"), Budget: float64(number(d, "budget"))}}
+		r := Request{Verb: d.CmdArgs[0].Key, By: "ann", Limits: &events.Limits{Canary: number(d, "canary"), AtOnce: number(d, "at-once"), PerAgent: number(d, "per-agent"), PerRegion: number(d, "per-region"), Restores: number(d, "restores"), Restoring: number(d, "restoring"), Budget: float64(number(d, "budget"))}}
 		if v, ok := has(d, "outage"); ok {
 			r.Auto, r.Region = true, v
 		}

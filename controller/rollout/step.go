@@ -21,6 +21,7 @@ type look struct {
 	hosts   map[events.AgentRef]int
 	works   map[events.AgentRef]int // restores
 	regions map[string]int
+	returns map[string]int // restores
 	why     string
 }
 
@@ -32,7 +33,7 @@ func Step(s *State, f *Facts) Outcome {
 		return out
 	}
 	s.mem.looked = f.Now
-	l := &look{s: s, f: f, out: &out, hosts: map[events.AgentRef]int{}, works: map[events.AgentRef]int{}, regions: map[string]int{}}
+	l := &look{s: s, f: f, out: &out, hosts: map[events.AgentRef]int{}, works: map[events.AgentRef]int{}, regions: map[string]int{}, returns: map[string]int{}}
 	over := func(i int) bool { return s.Move(i).State.Over() }
 	s.open = slices.DeleteFunc(s.open, over)
 	l.observe()
@@ -108,14 +109,14 @@ func (l *look) decide(rows []row[*at], a *at) *row[*at] {
 
 // occupy counts a move under way where it takes part.
 func (l *look) occupy(a *at) {
-	for _, h := range a.f.Hosts {
-		if a.m.Verb == events.AskRestore {
-			l.works[h]++
-		} else {
-			l.hosts[h]++
-		}
+	hosts, regions := l.hosts, l.regions
+	if a.m.Verb == events.AskRestore {
+		hosts, regions = l.works, l.returns
 	}
-	l.regions[a.m.To.Region]++
+	for _, h := range a.f.Hosts {
+		hosts[h]++
+	}
+	regions[a.m.To.Region]++
 }
 
 // hostFull says which host takes part in as many moves as it may; "" if none.
@@ -133,7 +134,11 @@ func (l *look) hostFull(a *at) string {
 }
 
 func (l *look) regionFull(a *at) bool {
-	return a.m.Verb != events.AskRestore && l.regions[a.m.To.Region] >= l.s.Head.Limits.PerRegion
+	if a.m.Verb == events.AskRestore {
+		most := l.s.Head.Limits.Restoring // 0: it was begun before there was such a limit
+		return most > 0 && l.returns[a.m.To.Region] >= most
+	}
+	return l.regions[a.m.To.Region] >= l.s.Head.Limits.PerRegion
 }
 
 // needs is where what a move comes after stands: done (or skipped by a person), failed, or not over.

@@ -23,6 +23,7 @@ const (
 	DefaultProject     = "default"
 	DefaultPriority    = 100 // lower moves first, so a group that is given 10 goes before the rest
 	maxPriority        = 1000
+	maxRestores        = 10_000 // in one region: as good as no limit
 	DefaultLossBytes   = 16 << 20
 	DefaultLossSeconds = 10
 )
@@ -103,6 +104,8 @@ func (f *fleet) automation(o *object) {
 	}
 	c.MaxOut = o.get("max_regions_out").integer(1, 1, 1000)
 	c.MaxPerHour = o.get("max_groups_per_hour").integer(0, 0, math.MaxInt32)
+	c.RestoresPerHost = o.get("restores_per_host").integer(0, 1, events.HostRestores)
+	c.RestoresPerRegion = o.get("restores_per_region").integer(0, 1, maxRestores)
 	o.get("approval").list(func(v value) {
 		if s, ok := v.span(); ok {
 			c.Approval = append(c.Approval, s)
