@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/switchback-dr/switchback/controller/api"
+	"github.com/switchback-dr/switchback/controller/api/aiven"
+	"github.com/switchback-dr/switchback/controller/api/astro"
 	"github.com/switchback-dr/switchback/controller/api/auth"
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/client"
@@ -79,6 +81,8 @@ func (c *Controller) listenAPI(scoped prometheus.Registerer) (serve func(context
 	server := api.New(api.Options{
 		Fleet: fleet, Tokens: tokens, Sessions: sessions, Rate: cfg.Rate, Proxies: cfg.Proxies, Ready: fleet.ready, Log: c.log, Metrics: scoped,
 	})
+	aiven.Mount(server)
+	astro.Mount(server)
 	return func(ctx context.Context) {
 		go tokens.Watch(ctx)
 		if err := server.Serve(ctx, l, conf); err != nil {

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/switchback-dr/switchback/controller/api"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -58,6 +60,8 @@ func (h *Handler) routes() {
 // serve lets a request in that may see its project, and may change something if it wants to; and reads the project.
 func (h *Handler) serve(f answer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		_, path, _ := strings.Cut(r.Pattern, " ")
+		api.Route(r, path)
 		q := &request{Request: r, h: h, caller: h.caller(r), project: r.PathValue("project")}
 		v, err := q.answer(f)
 		if err != nil {
@@ -143,7 +147,8 @@ func (q *request) ask(t turn) (operation string, err error) {
 	}
 	ans, err := q.caller.Ask(q.Context(), a)
 	if err != nil {
-		return "", err
+		p := api.Explain(err)
+		return "", refused(p.Status, "%s", p.Detail)
 	}
 	why, rule := ans.Why, "refuse.ask"
 	for _, i := range ans.Items {

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
+	"github.com/switchback-dr/switchback/controller/api"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 )
@@ -69,6 +71,8 @@ func write(w http.ResponseWriter, status int, v any) {
 // serve lets a request in that may see its project, and may change something if it wants to.
 func (h *Handler) serve(f func(*request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		_, path, _ := strings.Cut(r.Pattern, " ")
+		api.Route(r, path)
 		q := &request{Request: r, caller: h.caller(r)}
 		err := q.enter()
 		var v any
@@ -203,8 +207,12 @@ func (q *request) ask(a events.Ask) error {
 		return refused(http.StatusForbidden, "%v", err)
 	}
 	ans, err := q.caller.Ask(q.Context(), a)
-	if err != nil || ans.Accepted {
-		return err
+	if err != nil {
+		p := api.Explain(err)
+		return refused(p.Status, "%s", p.Detail)
+	}
+	if ans.Accepted {
+		return nil
 	}
 	why, rule := ans.Why, "refuse.ask"
 	if len(ans.Items) > 0 {
