@@ -59,6 +59,8 @@ type ClusterHealth struct {
 	Size      int64         `json:"size,omitempty"`     // bytes of its data, without its log; 0 = not known
 	Free      int64         `json:"free,omitempty"`     // bytes free where a copy of its upstream would be made; 0 = not known
 	Sync      *SyncHealth   `json:"sync,omitempty"`     // active of a group in sync
+	Waits     string        `json:"waits,omitempty"`    // what it depends on that is not there: it can't serve before, and no restart of it would help
+	Lacks     string        `json:"lacks,omitempty"`    // active: which part of it does not run, or not well, though others do: a start begins it again
 	Kernel    string        `json:"kernel,omitempty"`   // the kernel lease: KernelInForce, or why it is not; empty = not used
 	Error     string        `json:"error,omitempty"`
 }

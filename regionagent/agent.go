@@ -81,6 +81,7 @@ type cluster struct {
 	last   events.ClusterHealth
 	sick   events.Instant // since when it does not serve although it is active and has the right, 0 = it serves
 	starts int            // local restarts since it was last well
+	waited bool           // what it depends on was not there when it was looked at last
 }
 
 // inboxSize is how many inputs may wait for the loop.
@@ -208,9 +209,12 @@ func (a *agent) newDriver(ref events.Ref, c config.Cluster, m *postgres.Metrics)
 			Advertise: x.Advertise, Processes: x.Processes,
 		}, log)
 	}
+	if x := c.Airflow; x != nil {
+		return a.newAirflow(ref, c.Name, x, log)
+	}
 	p := c.Postgres
 	if p == nil {
-		return nil, errors.New("want a postgres or an exec section")
+		return nil, errors.New("want a postgres, an airflow or an exec section")
 	}
 	group, err := a.cgroup(p)
 	if err != nil {
@@ -272,6 +276,7 @@ func (a *agent) start(ctx context.Context, peers net.Listener) error {
 	for _, c := range a.clusters {
 		go a.execute(ctx, c)
 		go a.tend(ctx, c)
+		go a.undrain(ctx, c)
 		go a.spareLinks(ctx, c)
 		go a.probe(ctx, c)
 	}

@@ -128,6 +128,7 @@ func (a *agent) drive(ctx context.Context, c *cluster, act lease.Action) events.
 		limit = verbLimit
 	}
 	do := driver.Action{Step: act.Step, Verb: driver.Verb(act.Verb), Group: act.Group, Source: act.Source, Until: act.Until, Copy: act.Copy, Limit: limit, Sync: act.Sync, Anew: act.Anew}
+	do.Drain = act.Verb == lease.Checkpoint && act.Rule == "step" // the core orders one by itself after each promotion, the controller one before each planned move
 	if act.Verb == lease.Start {
 		do.Permit = func(ctx context.Context) error { return a.permit(ctx, c) }
 		defer a.withdraw(c)
@@ -273,7 +274,10 @@ func (a *agent) seen(now events.Instant, c *cluster, h events.ClusterHealth) {
 		c.sick, c.starts = 0, 0
 	case c.sick == 0:
 		c.sick = now
+	case c.waited && h.Waits == "":
+		c.sick, c.starts = now, 0 // what it waited for is there: from here on it is its own affair
 	}
+	c.waited = h.Waits != ""
 	if c.sick != 0 {
 		h.Down = max(now.Sub(c.sick), 1)
 	}

@@ -23,14 +23,14 @@ var ErrNotHere = errors.New("no cluster of this host")
 type hosted struct {
 	*cluster
 	agent *agent
-	plain bool // kind exec: its clean stop is its unit's own
+	plain bool // kinds exec and airflow: a clean stop is its unit's own
 }
 
 // openHosted finds a cluster by its name (orders-a or eu-west-1/orders-a) or by the unit that runs it. Errors: ErrNotHere.
 func openHosted(cfg *config.Agent, name, unit string, log *slog.Logger) (*hosted, error) {
 	name, unit = strings.TrimPrefix(name, cfg.Region+"/"), strings.TrimSuffix(unit, ".service")
 	for _, c := range cfg.Clusters {
-		if (name == "" || c.Name != name) && (unit == "" || strings.TrimSuffix(c.Unit(), ".service") != unit) {
+		if (name == "" || c.Name != name) && (unit == "" || !c.Runs(unit)) {
 			continue
 		}
 		a := &agent{cfg: cfg, ref: events.AgentRef{Region: cfg.Region, Agent: cfg.Name}, log: log}
@@ -38,7 +38,7 @@ func openHosted(cfg *config.Agent, name, unit string, log *slog.Logger) (*hosted
 		if err := a.addCluster(c, nil); err != nil {
 			return nil, err
 		}
-		return &hosted{a.clusters[0], a, c.Exec != nil}, nil
+		return &hosted{a.clusters[0], a, c.Exec != nil || c.Airflow != nil}, nil
 	}
 	if unit != "" {
 		return nil, fmt.Errorf("%w: none has unit %q", ErrNotHere, unit)
@@ -60,6 +60,9 @@ func UnitGate(cfg *config.Agent, name, unit string, log *slog.Logger) (guard.Pas
 	}
 	defer h.agent.closeDrivers()
 	p, err := guard.Gate(cfg.Ledger(), cfg.Permit(h.ref.Cluster), h.guarded())
+	if err == nil && p.Closed && h.kind == events.KindAirflow { // it can't come up read-only, and does not look for a file: it does not come up
+		err = fmt.Errorf("%s: %s: its units are started by its agent alone", h.ref, p.Why)
+	}
 	if err == nil && p.Closed {
 		if err := guard.CountRefusal(cfg.GateLog(), h.ref.String(), p); err != nil {
 			log.Warn("the gate", telemetry.Err(err))

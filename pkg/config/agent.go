@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/switchback-dr/switchback/events"
 )
 
 // Agent is agent.yaml, which the guard of the same host reads too.
@@ -53,6 +51,7 @@ type Cluster struct {
 	Name     string
 	Postgres *Postgres // one of these
 	Exec     *Exec
+	Airflow  *Airflow
 }
 
 // Postgres is how to find and reach one PostgreSQL server. What is empty the driver finds out, or it has a default there.
@@ -161,14 +160,15 @@ func (a *Agent) cluster(e entry) {
 	e.value.object(func(o *object) {
 		pg := o.get("postgres")
 		pg.object(func(o *object) { c.Postgres = postgres(o) })
-		o.get(string(events.KindAirflow)).notYet("kind " + string(events.KindAirflow))
 		ex := o.get("exec")
 		ex.object(func(o *object) { c.Exec = execCluster(o) })
-		switch {
-		case !pg.there() && len(o.entries) == 0:
-			o.problem("says nothing of the cluster: want postgres: {unit: …}, postgres: {data: …} or exec: {commands: …}")
-		case pg.there() && ex.there():
-			ex.problem("the cluster is a postgres already: want one kind")
+		af := o.get("airflow")
+		af.object(func(o *object) { c.Airflow = airflowCluster(o) })
+		switch kinds := count(pg, ex, af); {
+		case kinds == 0 && len(o.entries) == 0:
+			o.problem("says nothing of the cluster: want postgres: {unit: …}, postgres: {data: …}, airflow: {processes: …} or exec: {commands: …}")
+		case kinds > 1:
+			o.problem("is more than one of postgres, airflow and exec: want one kind")
 		}
 	})
 	a.Clusters = append(a.Clusters, c)

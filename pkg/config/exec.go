@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -118,11 +119,11 @@ func (v value) argv() (argv []string) {
 	return argv
 }
 
-// checkNoLog checks what a group of kind exec says of its data, of which nobody can say what a move loses. Automation moves it only if its file accepts that in so many words.
+// checkNoLog checks what a group of a kind without a log says of its data, of which nobody can say what a move loses. Automation moves it only if its file accepts that in so many words.
 func checkNoLog(o *object, g *events.GroupConfig) {
-	if g.Kind != events.KindExec {
+	if g.Kind.Logged() {
 		if g.MaxLoss.Unknown {
-			o.get("replication").problem("max_loss: unknown belongs to kind exec: kind %s knows what it may lose", g.Kind)
+			o.get("replication").problem("max_loss: unknown belongs to kinds airflow and exec: kind %s knows what it may lose", g.Kind)
 		}
 		return
 	}
@@ -131,13 +132,16 @@ func checkNoLog(o *object, g *events.GroupConfig) {
 	r := o.get("replication")
 	if r.isMap() {
 		for _, key := range []string{"bytes", "seconds"} {
-			r.in("max_loss").in(key).refuse("kind exec has no log, so nobody can measure it: want max_loss: unknown, or nothing")
+			r.in("max_loss").in(key).refuse(fmt.Sprintf("kind %s has no log, so nobody can measure it: want max_loss: unknown, or nothing", g.Kind))
 		}
 		if g.Replication == events.ReplicateSync {
-			r.in("mode").refuse("kind exec has no commits that could wait: remove it")
+			r.in("mode").refuse(fmt.Sprintf("kind %s has no commits that could wait: remove it", g.Kind))
 		}
 	}
 	g.Replication = events.ReplicateAsync
+	if g.Kind == events.KindAirflow { // it has no data of its own: what may be lost is its database's, by that one's budget
+		g.MaxLoss.Unknown, unknown = true, true
+	}
 	if g.Mode == events.ModeAuto && !unknown {
 		o.problem("nobody can say what a failover of kind exec loses, so automation would wait for you each time: want replication: {max_loss: unknown} to have it moved all the same, or mode: manual")
 	}
@@ -163,8 +167,11 @@ func (v value) refuse(why string) {
 
 // Kind is what a cluster is made of.
 func (c *Cluster) Kind() events.Kind {
-	if c.Exec != nil {
+	switch {
+	case c.Exec != nil:
 		return events.KindExec
+	case c.Airflow != nil:
+		return events.KindAirflow
 	}
 	return events.KindPostgres
 }
@@ -185,6 +192,8 @@ func (c *Cluster) places() []string {
 	switch {
 	case c.Exec != nil:
 		return []string{"unit " + strings.TrimSuffix(c.Exec.Unit, ".service"), "dir " + c.Exec.Dir, "pid_file " + c.Exec.PIDFile, "cgroup " + c.Exec.Cgroup}
+	case c.Airflow != nil:
+		return []string{"slice " + c.Airflow.Slice, "home " + c.Airflow.Home}
 	case c.Postgres != nil:
 		return []string{"unit " + c.Postgres.Unit, "data " + c.Postgres.Data}
 	}

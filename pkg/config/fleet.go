@@ -177,9 +177,6 @@ func (f *fleet) group(e entry) {
 		}
 		kind := o.must("kind", "postgres")
 		g.Kind = word(kind, "", events.KindPostgres, events.KindAirflow, events.KindExec)
-		if g.Kind == events.KindAirflow {
-			kind.notYet("kind " + string(g.Kind))
-		}
 		f.clusters(o, &g)
 		f.policy(o, &g)
 		checkNoLog(o, &g)

@@ -56,6 +56,7 @@ type Action struct {
 	Source string     // follow, start-standby, restore: host:port of the upstream
 	Until  events.LSN // cut: wait for this much first, as long as it still arrives
 	Copy   bool       // restore: copy anew, whatever could be kept
+	Drain  bool       // checkpoint: it is asked for before a planned move: begin nothing new, and let what runs come to its end
 	Limit  time.Duration
 	// Permit is called by a start right before the server is started, once everything is ready: an error means that it may not start any more (A9). nil = nobody asks.
 	Permit func(ctx context.Context) error `json:"-"`
@@ -67,6 +68,15 @@ type Action struct {
 // every few seconds, on an active and on a passive alike, with all other clusters of the group. What it keeps for anybody else goes.
 type Tender interface {
 	Tend(ctx context.Context, peers []string) error
+}
+
+// Drainer is a driver whose cluster begins nothing new from a checkpoint with Drain on, until it is told that no planned move is prepared any more. What it holds back is kept where it
+// goes with the cluster, so that whichever side is active afterwards lets it go.
+type Drainer interface {
+	// Drained is the step for which something is held back; empty = nothing is.
+	Drained(ctx context.Context) (step string, err error)
+	// Undrain lets go on what is held back for that step, and nothing else.
+	Undrain(ctx context.Context, step string) error
 }
 
 // Sizer is a driver that knows the most processes its cluster may have, by its settings: how long a freeze may take is measured on as many.
@@ -89,13 +99,14 @@ type Meter interface {
 
 // Tree says how to find and hold the processes of a cluster.
 type Tree struct {
-	PIDFile string `json:"pid_file,omitempty"` // first line is the pid of the parent of all others
-	Unit    string `json:"unit,omitempty"`     // systemd unit whose cgroup holds them
-	Cgroup  string `json:"cgroup,omitempty"`   // cgroup path, if known
-	Match   string `json:"match,omitempty"`    // what the parent's /proc/PID/cmdline or cwd must hold: a recycled pid is not ours
-	Signal  string `json:"signal,omitempty"`   // file that makes a later start come up read-only; placed before a kill
-	Mark    string `json:"mark,omitempty"`     // file that says the data is under our care
-	Address string `json:"address,omitempty"`  // port that must be closed after a kill
+	PIDFile  string `json:"pid_file,omitempty"` // first line is the pid of the parent of all others
+	Unit     string `json:"unit,omitempty"`     // systemd unit whose cgroup holds them
+	Cgroup   string `json:"cgroup,omitempty"`   // cgroup path, if known
+	Sessions string `json:"sessions,omitempty"` // file that names the sessions its parent began, by which an orphan of it is found
+	Match    string `json:"match,omitempty"`    // what the parent's /proc/PID/cmdline or cwd must hold: a recycled pid is not ours
+	Signal   string `json:"signal,omitempty"`   // file that makes a later start come up read-only; placed before a kill
+	Mark     string `json:"mark,omitempty"`     // file that says the data is under our care
+	Address  string `json:"address,omitempty"`  // port that must be closed after a kill
 }
 
 // Process names one process for good: a pid is recycled, a pid and its start are not.

@@ -53,6 +53,7 @@ func Find(t driver.Tree) (Processes, error) {
 	err = errors.Join(err, p.enter(t, ours))
 	orphans(t, all, ours)
 	descendants(all, ours)
+	err = errors.Join(err, sessions(t, all, ours))
 	for _, q := range all {
 		if ours[q.PID] && !q.gone() && q.PID > 1 && q.PID != os.Getpid() {
 			p.All = append(p.All, q)

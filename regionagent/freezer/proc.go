@@ -15,6 +15,7 @@ import (
 type Process struct {
 	PID     int
 	Parent  int
+	Session int
 	State   byte   // R, S, D, T, t, Z ... of the main thread
 	Start   uint64 // ticks since boot: with the pid it names one process for good
 	Threads int
@@ -42,11 +43,12 @@ func readProcess(path string) (Process, error) {
 		return Process{}, fmt.Errorf("read process: /proc/%s/stat has %d fields after the name: want 20 or more", path, len(f))
 	}
 	p := Process{State: f[0][0], comm: string(b[open+1 : closing])}
-	var errs [4]error
+	var errs [5]error
 	p.PID, errs[0] = strconv.Atoi(string(bytes.TrimSpace(b[:open])))
 	p.Parent, errs[1] = strconv.Atoi(f[1])
 	p.Threads, errs[2] = strconv.Atoi(f[17])
 	p.Start, errs[3] = strconv.ParseUint(f[19], 10, 64)
+	p.Session, errs[4] = strconv.Atoi(f[3])
 	return p, errors.Join(errs[:]...)
 }
 

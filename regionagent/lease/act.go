@@ -124,18 +124,20 @@ var rows = [...]row{
 		return f.c.mark != f.e.Group && f.c.busy == None && f.c.server != events.ServerUnknown
 	}, Mark,
 		"its data must say whose it is"},
-	{"start.active", func(f *facts) bool { return f.active() && f.e.Primary && f.c.server.Stopped() && f.start && f.again }, Start,
+	{"start.active", func(f *facts) bool {
+		return f.active() && f.e.Primary && f.c.server.Stopped() && f.start && f.again && !f.c.waits
+	}, Start,
 		"active here: started on its own timeline, through the gate"},
 	{"promote", func(f *facts) bool {
-		return f.active() && !f.e.Primary && f.c.server == events.ServerRecovery && f.start && f.again
+		return f.active() && !f.e.Primary && f.c.server == events.ServerRecovery && f.start && f.again && !f.c.waits
 	}, Promote,
 		"appointed: promoted"},
 	{"start.standby-to-promote", func(f *facts) bool { return f.active() && !f.e.Primary && f.c.server == events.ServerDown && f.again }, StartStandby,
 		"appointed but down: started read-only first"},
-	{"wait.start", func(f *facts) bool { return f.active() && f.c.server.Stopped() }, None, "active here, waiting for the right to start it"},
+	{"wait.start", func(f *facts) bool { return f.active() && f.c.server.Stopped() }, None, "active here, waiting for the right to start it, or for what it depends on"},
 	{"gate", func(f *facts) bool {
-		return f.active() && f.c.server == events.ServerWritable && !f.c.gated && f.run && f.c.busy == None && f.now >= f.c.retryAt
-	}, Start, "already writable: whatever starts it past the gate from now on must come up read-only (I8)"},
+		return f.active() && f.c.server == events.ServerWritable && (!f.c.gated || f.c.lacks && !f.c.waits && f.start) && f.run && f.c.busy == None && f.now >= f.c.retryAt
+	}, Start, "already writable: what of it does not run is begun again, and whatever starts it past the gate from now on must come up read-only (I8)"},
 	{"checkpoint", func(f *facts) bool {
 		return f.active() && f.c.server == events.ServerWritable && !f.c.settled && f.c.busy == None
 	}, Checkpoint, "makes the new timeline visible in the control file"},
@@ -245,8 +247,11 @@ func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
 	c.reads = c.reads && !c.rising
 	if v == Start || v == StartStandby || v == Promote {
 		c.failures++ // until the server is found well
+		if c.lacks {
+			c.mends++ // it was found writable all the while
+		}
 		c.retryAt = f.now.Add(retryStart)
-		if c.failures > maxStarts {
+		if max(c.failures, c.mends) > maxStarts {
 			c.retryAt = f.now.Add(f.slow)
 		}
 	}

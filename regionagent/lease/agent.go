@@ -36,6 +36,9 @@ type cluster struct {
 	frozen    events.Instant // since when it is frozen, 0 = not
 	rising    bool           // a start or promotion was ordered and it was not found stopped since
 	failures  int            // starts that did not help since it was last well
+	waits     bool           // what it depends on is not there
+	lacks     bool           // a part of it does not run
+	mends     int            // starts that did not help against that
 	retryAt   events.Instant
 	stepAt    events.Instant // a step that failed is not tried again before
 	syncAt    events.Instant // a sync order that was not seen to hold is not tried again before
@@ -125,6 +128,10 @@ func (a *Agent) Tick(now events.Instant) Effects { return a.settle(now) }
 func (a *Agent) Observed(now events.Instant, h events.ClusterHealth) Effects {
 	if c := a.cluster(h.Cluster); c != nil {
 		c.mark, c.stopped = h.Mark, h.Stopped
+		c.waits, c.lacks = h.Waits != "", h.Lacks != ""
+		if !c.lacks && h.Server == events.ServerWritable {
+			c.mends = 0
+		}
 		a.observe(now, c, h.Server)
 		a.syncing(c, h)
 	}

@@ -52,8 +52,8 @@ func standsBy(h events.ClusterHealth) bool { return h.Server == events.ServerRec
 
 // start makes it active on its own data. The standby file is away just while it is started (I8).
 func (c *call) start(ctx context.Context) events.Result {
-	already := c.was.Server == events.ServerWritable
-	if !already && !c.own.Wrote {
+	already := c.was.Server == events.ServerWritable && c.was.Lacks == "" // a part that is missing is begun as the whole is
+	if c.was.Server != events.ServerWritable && !c.own.Wrote {
 		return refused("its data was last written by somebody else: promote it, or start it as a standby")
 	}
 	if already {
@@ -200,9 +200,17 @@ func (c *call) cut(ctx context.Context) events.Result {
 	return r
 }
 
+// has reports whether it has a verb that need not be there.
+func (c *call) has(verb driver.Verb) bool {
+	if b := c.cfg.Body; b != nil {
+		return b.Has(verb)
+	}
+	return len(c.cfg.Commands[string(verb)]) > 0
+}
+
 // optional runs a command that need not be there.
 func (c *call) optional(ctx context.Context, verb driver.Verb) events.Result {
-	if len(c.cfg.Commands[string(verb)]) == 0 {
+	if !c.has(verb) {
 		return events.Result{Outcome: events.Done}
 	}
 	return c.command(ctx, verb)
@@ -220,7 +228,7 @@ func (c *call) follow(ctx context.Context) events.Result {
 		c.a.Source = c.own.Source
 	}
 	verb := driver.Follow
-	if len(c.cfg.Commands[string(verb)]) == 0 {
+	if !c.has(verb) {
 		verb = driver.StartStandby
 	}
 	return c.standBy(ctx, verb, true)
@@ -236,7 +244,7 @@ func (c *call) restore(ctx context.Context) events.Result {
 		return events.Result{Outcome: events.AlreadyDone}
 	}
 	verb := driver.Restore
-	if len(c.cfg.Commands[string(verb)]) == 0 {
+	if !c.has(verb) {
 		if verb = driver.StartStandby; c.a.Copy {
 			return refused("it has no command restore: nothing can be copied anew")
 		}

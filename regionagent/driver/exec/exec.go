@@ -39,9 +39,24 @@ type Config struct {
 	Match     string // with PIDFile: what the process's command line or working directory holds
 	Unit      string
 	Cgroup    string
-	Listen    string // host:port it answers on here, which has to refuse connections once it is killed; empty = none
-	Advertise string // how clients and peers reach it; empty = nobody has to
-	Processes int    // the most it may have
+	Listen    string      // host:port it answers on here, which has to refuse connections once it is killed; empty = none
+	Advertise string      // how clients and peers reach it; empty = nobody has to
+	Processes int         // the most it may have
+	Kind      events.Kind // empty = exec
+	Body      Body        // what carries the verbs out; nil = Commands
+}
+
+// Body carries the verbs out in the place of commands, for a kind that has a driver of its own and no log. All that this package does around commands holds for it too: what it says is
+// held against the processes that the guard would fence, and believed of a verb only once it is found true.
+type Body interface {
+	// Ask says what is true, within ctx.
+	Ask(ctx context.Context) (Answer, error)
+	// Carry carries one verb out.
+	Carry(ctx context.Context, o Order) events.Result
+	// Has reports whether it has a verb that need not be there.
+	Has(verb driver.Verb) bool
+	// Tree is how its processes are found; the files of the driver are added to it.
+	Tree() driver.Tree
 }
 
 // Driver cares for one cluster by commands.
@@ -55,12 +70,15 @@ type Driver struct {
 
 // New makes a driver. It touches nothing.
 func New(cfg Config, log *slog.Logger) (*Driver, error) {
+	if cfg.Kind == "" {
+		cfg.Kind = events.KindExec
+	}
 	for _, name := range Needed {
-		if len(cfg.Commands[name]) == 0 {
+		if cfg.Body == nil && len(cfg.Commands[name]) == 0 {
 			return nil, fmt.Errorf("kind exec: no command for %s", name)
 		}
 	}
-	if cfg.PIDFile == "" && cfg.Unit == "" && cfg.Cgroup == "" {
+	if cfg.Body == nil && cfg.PIDFile == "" && cfg.Unit == "" && cfg.Cgroup == "" {
 		return nil, errors.New("kind exec: no pid file, unit or cgroup: nothing could be fenced")
 	}
 	d := &Driver{cfg: cfg, log: log}
@@ -96,9 +114,12 @@ func New(cfg Config, log *slog.Logger) (*Driver, error) {
 
 // Tree implements driver.Driver.
 func (d *Driver) Tree() driver.Tree {
-	return driver.Tree{
-		PIDFile: d.cfg.PIDFile, Match: d.cfg.Match, Unit: d.cfg.Unit, Cgroup: d.cfg.Cgroup, Signal: d.path(standbyFile), Mark: d.path(markFile), Address: d.cfg.Listen,
+	t := driver.Tree{PIDFile: d.cfg.PIDFile, Match: d.cfg.Match, Unit: d.cfg.Unit, Cgroup: d.cfg.Cgroup}
+	if d.cfg.Body != nil {
+		t = d.cfg.Body.Tree()
 	}
+	t.Signal, t.Mark, t.Address = d.StandbyFile(), d.path(markFile), d.cfg.Listen
+	return t
 }
 
 // Processes implements driver.Sizer.
@@ -106,6 +127,9 @@ func (d *Driver) Processes(context.Context) (int, error) { return d.cfg.Processe
 
 // Close implements driver.Driver: there is nothing to let go of.
 func (d *Driver) Close() error { return nil }
+
+// StandbyFile is the file that makes whatever is started beside the driver stand by (I8).
+func (d *Driver) StandbyFile() string { return d.path(standbyFile) }
 
 func (d *Driver) path(name string) string { return filepath.Join(d.cfg.Dir, name) }
 
@@ -129,10 +153,10 @@ func (d *Driver) act(ctx context.Context, a driver.Action) events.Result {
 		return d.mark(a.Group)
 	}
 	if a.Verb == driver.Sync {
-		return refused("kind exec has no commits that could wait for others")
+		return refused("kind %s has no commits that could wait for others", d.cfg.Kind)
 	}
 	if !slices.Contains(Needed[1:], string(a.Verb)) && !slices.Contains(Optional, string(a.Verb)) && a.Verb != driver.Checkpoint {
-		return refused("verb %q: kind exec knows none such", a.Verb)
+		return refused("verb %q: kind %s knows none such", a.Verb, d.cfg.Kind)
 	}
 	if err := ctx.Err(); err != nil {
 		return unknown("nothing was begun: %v", err)

@@ -112,7 +112,7 @@ func plainLaunch(dir string) error {
 // plainCommand is every command of the protocol.
 func plainCommand(verb, dir string) int {
 	in, err := io.ReadAll(os.Stdin)
-	var o order
+	var o Order
 	if err = errors.Join(err, json.Unmarshal(in, &o)); err != nil || o.Version != Version || o.Verb != verb {
 		fmt.Fprintln(os.Stderr, "order:", string(in), err)
 		return exitRefused

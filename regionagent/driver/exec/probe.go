@@ -34,7 +34,7 @@ func (d *Driver) Probe(ctx context.Context) events.ClusterHealth { return d.look
 // look says what is true. The command says it, and what it says is held against the processes that the guard would fence: active without any could not be fenced, and
 // down with some is not down. Whatever does not fit is unknown, never down.
 func (d *Driver) look(ctx context.Context) events.ClusterHealth {
-	h := events.ClusterHealth{Cluster: d.cfg.Cluster, Kind: events.KindExec, Server: events.ServerUnknown, Address: d.cfg.Advertise}
+	h := events.ClusterHealth{Cluster: d.cfg.Cluster, Kind: d.cfg.Kind, Server: events.ServerUnknown, Address: d.cfg.Advertise}
 	if at, ok := ctx.Deadline(); !ok || time.Until(at) > ProbeLimit {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, ProbeLimit)
@@ -78,9 +78,12 @@ func (d *Driver) look(ctx context.Context) events.ClusterHealth {
 }
 
 // ask has the probe's command say what it sees.
-func (d *Driver) ask(ctx context.Context) (answer, error) {
-	var said answer
-	e := d.run(ctx, order{Verb: Probe})
+func (d *Driver) ask(ctx context.Context) (Answer, error) {
+	var said Answer
+	if b := d.cfg.Body; b != nil {
+		return b.Ask(ctx)
+	}
+	e := d.run(ctx, Order{Verb: Probe})
 	if e.err != nil {
 		return said, e.err
 	}
@@ -98,8 +101,8 @@ func (d *Driver) ask(ctx context.Context) (answer, error) {
 	return said, nil
 }
 
-func (d *Driver) judge(ctx context.Context, h *events.ClusterHealth, said answer, processes int, took time.Duration) {
-	h.Alarm, h.Hinders = said.Alarm, said.Hinders
+func (d *Driver) judge(ctx context.Context, h *events.ClusterHealth, said Answer, processes int, took time.Duration) {
+	h.Alarm, h.Hinders, h.Waits, h.Lacks = said.Alarm, said.Hinders, said.Waits, said.Lacks
 	if said.Why != "" {
 		h.Error = said.Why
 	}

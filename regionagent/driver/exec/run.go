@@ -36,8 +36,8 @@ const (
 // lingerLimit is how long the outputs of a command that has ended are waited for: what it started and left behind must not hold them open.
 const lingerLimit = 200 * time.Millisecond
 
-// order is what a command reads from standard input.
-type order struct {
+// Order is what a command reads from standard input.
+type Order struct {
 	Version int        `json:"version"`
 	Verb    string     `json:"verb"`
 	Step    string     `json:"step,omitempty"` // the same for every try of one order
@@ -49,8 +49,8 @@ type order struct {
 	Limit   float64    `json:"limit_seconds,omitempty"` // it is killed then; 0 = not by time
 }
 
-// answer is what it writes to standard output.
-type answer struct {
+// Answer is what it writes to standard output.
+type Answer struct {
 	Outcome events.Outcome `json:"outcome"`           // done or already-done, with exit code 0; not of a probe
 	Why     string         `json:"why,omitempty"`     // shown to people
 	State   string         `json:"state,omitempty"`   // probe: active, standby, down or empty
@@ -58,6 +58,8 @@ type answer struct {
 	Ready   *bool          `json:"ready,omitempty"`   // probe, standby: it could take over now
 	Alarm   string         `json:"alarm,omitempty"`   // probe: needs a person, although it may serve
 	Hinders []string       `json:"hinders,omitempty"` // probe: why a planned move should not begin now
+	Waits   string         `json:"waits,omitempty"`   // probe, active or down: what it depends on that is not there; it can't serve before
+	Lacks   string         `json:"lacks,omitempty"`   // probe, active: which part of it does not run, or not well; a start begins it again
 }
 
 // ended is how a command ended: its exit code, or why there is none.
@@ -68,7 +70,7 @@ type ended struct {
 }
 
 // run runs one command to its end. Without a shell; with outputs and time bounded; in a process group of its own, which is killed when ctx ends.
-func (d *Driver) run(ctx context.Context, o order) ended {
+func (d *Driver) run(ctx context.Context, o Order) ended {
 	argv := d.cfg.Commands[o.Verb]
 	if limit := d.cfg.Limits[o.Verb]; limit > 0 {
 		var cancel context.CancelFunc
@@ -137,10 +139,17 @@ func (d *Driver) run(ctx context.Context, o order) ended {
 
 // command runs a command that changes something and judges how it ended. What it says is believed only where a probe finds it true: see proved.
 func (c *call) command(ctx context.Context, verb driver.Verb) events.Result {
-	o := order{Verb: string(verb), Step: c.a.Step, Source: c.a.Source, Copy: c.a.Copy}
+	o := Order{Verb: string(verb), Step: c.a.Step, Source: c.a.Source, Copy: c.a.Copy}
 	var m mark
 	if c.readFile(markFile, &m) == nil {
 		o.Group = m.Group
+	}
+	if at, ok := ctx.Deadline(); ok {
+		o.Limit = max(time.Until(at).Seconds(), 0.001)
+	}
+	if b := c.cfg.Body; b != nil {
+		o.Version, o.Cluster, o.Standby = Version, c.cfg.Cluster, c.StandbyFile()
+		return b.Carry(ctx, o)
 	}
 	e := c.run(ctx, o)
 	if e.err != nil {
@@ -151,7 +160,7 @@ func (c *call) command(ctx context.Context, verb driver.Verb) events.Result {
 
 // judge reads what a command said by its exit code and output.
 func judge(verb string, e ended) events.Result {
-	var said answer
+	var said Answer
 	err := json.Unmarshal(e.out, &said)
 	switch {
 	case e.code == exitDone && (err != nil || len(e.out) >= maxAnswer):
