@@ -29,8 +29,9 @@ var layers = []layer{
 	{"regionagent/boottime", []string{"events"}},
 	{"regionagent/ledger", nil},
 	{"regionagent/driver/exec/...", []string{"events", "regionagent/driver", "regionagent/freezer"}}, // it knows its processes only as whoever fences them does
+	{"regionagent/driver/airflow/...", []string{"events", "regionagent/driver", "regionagent/driver/exec", "regionagent/freezer", "regionagent/ledger"}}, // what exec does around commands, around its own
 	{"regionagent/driver/...", []string{"events", "regionagent/driver", "pkg/telemetry"}},
-	{"regionagent/freezer/...", []string{"events", "regionagent/driver"}},
+	{"regionagent/freezer/...", []string{"events", "regionagent/driver", "regionagent/boottime", "regionagent/ledger"}},
 	{"regionagent/export", []string{"events", "regionagent/driver"}},
 	{"regionagent/kernel/...", []string{"events", "regionagent/driver", "regionagent/freezer"}},
 	{"regionagent/guard/...", []string{"events", "regionagent/lease", "regionagent/boottime", "regionagent/ledger", "regionagent/driver", "regionagent/freezer", "pkg/telemetry"}},
