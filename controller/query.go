@@ -93,8 +93,10 @@ func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
 		return rollouts(v), nil
 	case "rollout":
 		return rolloutOf(v, q)
+	case "tasks":
+		return t.tasks(ctx, v, q)
 	}
-	return nil, fmt.Errorf("query %q: want status, groups, group, would, why, report, rollouts or rollout", what)
+	return nil, fmt.Errorf("query %q: want status, groups, group, would, why, report, rollouts, rollout or tasks", what)
 }
 
 func (t *term) answer(q query) look {

@@ -39,7 +39,8 @@ type Record struct {
 	Exempt  bool            `json:"exempt,omitempty"`  // no deadline may freeze the active: from when it was told so until it acknowledged the opposite
 	Sync    *Sync           `json:"sync,omitempty"`    // of a group that is or was in sync
 	Tasks   *TaskSummary    `json:"tasks,omitempty"`   // the newest ledger of tasks, as its agent told it last; it never changes once it stands here
-	Retry   *TaskRetry      `json:"retry,omitempty"`   // the last retry of tasks that a person asked for
+	Retry   *TaskRetry      `json:"retry,omitempty"`   // the retry of tasks that a person asked for and that has no answer yet; it never changes once it stands here
+	Retries uint64          `json:"retries,omitempty"` // counts them
 }
 
 // EventType names the payload in the catalogue.

@@ -154,6 +154,7 @@ type TaskTotal struct {
 type TaskSummary struct {
 	Operation string      `json:"operation"` // whose ledger it is: of a move, or made up by the agent for an outage in place
 	Local     bool        `json:"local,omitempty"`
+	Epoch     Epoch       `json:"epoch"`
 	Window    TaskWindow  `json:"window"`
 	Entries   int         `json:"entries"`
 	Totals    []TaskTotal `json:"totals,omitempty"` // by class, action and result, in their order
@@ -168,7 +169,7 @@ func (s *TaskSummary) Same(t *TaskSummary) bool {
 	if s == nil || t == nil {
 		return s == t
 	}
-	return s.Operation == t.Operation && s.Local == t.Local && s.Window.From.Equal(t.Window.From) && s.Window.To.Equal(t.Window.To) && s.Entries == t.Entries && s.Waits == t.Waits &&
+	return s.Operation == t.Operation && s.Local == t.Local && s.Epoch == t.Epoch && s.Window.From.Equal(t.Window.From) && s.Window.To.Equal(t.Window.To) && s.Entries == t.Entries && s.Waits == t.Waits &&
 		s.Closed == t.Closed && s.Stuck == t.Stuck && s.Retry == t.Retry && slices.Equal(s.Totals, t.Totals)
 }
 
@@ -199,7 +200,6 @@ func compareTotals(a, b TaskTotal) int {
 type TaskPart struct {
 	Group    string      `json:"group"`
 	Cluster  Ref         `json:"cluster"` // whose agent keeps it
-	Epoch    Epoch       `json:"epoch"`
 	Policy   TaskPolicy  `json:"policy"`
 	Summary  TaskSummary `json:"summary"`
 	Revision uint64      `json:"revision"` // of this piece: it rises whenever the piece changes

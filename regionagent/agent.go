@@ -28,6 +28,7 @@ import (
 	"github.com/switchback-dr/switchback/pkg/telemetry"
 	"github.com/switchback-dr/switchback/regionagent/boottime"
 	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/driver/airflow/account"
 	"github.com/switchback-dr/switchback/regionagent/driver/exec"
 	"github.com/switchback-dr/switchback/regionagent/driver/postgres"
 	"github.com/switchback-dr/switchback/regionagent/guard"
@@ -78,6 +79,7 @@ type cluster struct {
 	ended  atomic.Uint64                      // actions that ended
 	cancel atomic.Pointer[context.CancelFunc] // ends the restore under way, nil = none
 	peers  atomic.Pointer[[]string]           // names of the clusters that may follow it, nil = it is not to be tended now
+	tasks  *accounts                          // nil: it runs none
 	last   events.ClusterHealth
 	sick   events.Instant // since when it does not serve although it is active and has the right, 0 = it serves
 	starts int            // local restarts since it was last well
@@ -120,6 +122,10 @@ func Run(ctx context.Context, cfg *config.Agent, log *slog.Logger) error {
 		}
 	}
 	defer a.closeDrivers()
+	tm := account.NewMetrics(scoped)
+	for _, c := range a.clusters {
+		c.tasks = a.newAccounts(c, tm)
+	}
 	a.selfTest(ctx)
 	listener, err := a.security()
 	if err != nil {
@@ -228,6 +234,9 @@ func (a *agent) newDriver(ref events.Ref, c config.Cluster, m *postgres.Metrics)
 
 func (a *agent) closeDrivers() {
 	for _, c := range a.clusters {
+		if c.tasks != nil {
+			c.tasks.keeper.Close()
+		}
 		if err := c.driver.Close(); err != nil {
 			a.log.Warn("close driver", "cluster", c.ref.String(), telemetry.Err(err))
 		}
@@ -279,6 +288,10 @@ func (a *agent) start(ctx context.Context, peers net.Listener) error {
 		go a.undrain(ctx, c)
 		go a.spareLinks(ctx, c)
 		go a.probe(ctx, c)
+		if c.tasks != nil {
+			go c.tasks.keeper.Run(ctx)
+			go a.locals(ctx, c)
+		}
 	}
 	a.reports = newReporter(a)
 	go a.reports.run(ctx)

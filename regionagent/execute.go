@@ -109,7 +109,9 @@ func (a *agent) execute(ctx context.Context, c *cluster) {
 		case act = <-c.work:
 		}
 		began := time.Now()
+		started := c.tasks.starts(a, act)
 		r := a.drive(ctx, c, act)
+		started(r)
 		if r.Took == 0 {
 			r.Took = time.Since(began)
 		}
@@ -120,8 +122,11 @@ func (a *agent) execute(ctx context.Context, c *cluster) {
 
 // drive has the driver carry one verb out. A restore takes as long as it takes, and ends early when the core says so; the host does a few at a time.
 func (a *agent) drive(ctx context.Context, c *cluster, act lease.Action) events.Result {
-	if act.Verb == lease.FenceOther {
+	switch act.Verb {
+	case lease.FenceOther:
 		return a.external(ctx, c, act)
+	case lease.Account, lease.RetryTasks:
+		return a.account(ctx, c, act)
 	}
 	limit := act.Limit
 	if limit <= 0 {

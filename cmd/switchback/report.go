@@ -64,12 +64,17 @@ Of a rollout, also of one that the loss of a region began, it shows what came of
 				if a.output == "table" {
 					kept = keptAt(ctx, c, r.Group, &r.Operation)
 				}
+				var waiting []events.TaskEntry
+				if t := r.Operation.Tasks; t != nil && t.Waits > 0 && a.output == "table" {
+					waiting = waitingTasks(ctx, c, r.Group, t.Operation)
+				}
 				if form != "" {
 					d := words.Report(r.Group, &r.Operation, kept, noticesOf(ctx, c, r.Group, r.Operation.ID), a.now())
 					return a.write(d, form)
 				}
 				return a.show(raw, func(p *page) {
 					p.report(&r.Operation, kept)
+					p.waiting(waiting, &r)
 					if commits {
 						p.commits(&r.Operation, kept)
 					}
@@ -115,6 +120,9 @@ func (p *page) report(o *events.Operation, kept string) {
 	}
 	if o.Lost != nil {
 		p.line("lost         %s", words.Lost(o.Lost, kept, p.now))
+	}
+	if o.Tasks != nil {
+		p.line("tasks        %s", words.Plain(decide.TasksText(o.Tasks)))
 	}
 	if words.Restores(o) && o.Then != "" {
 		p.line("then         %s by itself", words.Plain(o.Then))

@@ -45,7 +45,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a rule, 4 not reachable.`,
 	for i, cmds := range [][]*cobra.Command{
 		{a.statusCommand(), a.groupsCommand(), a.groupCommand(), a.whyCommand(), a.eventsCommand(), a.reportCommand(), a.runbookCommand()},
 		{a.failoverCommand(), a.restoreCommand(), a.rebuildCommand(), a.switchoverCommand(), a.failbackCommand(), a.drillCommand(), a.planCommand(), a.abortCommand()},
-		{a.rolloutCommand(), a.armCommand(), a.disarmCommand(), a.approveCommand(), a.acknowledgeCommand(), a.maintenanceCommand(), a.restartCommand()},
+		{a.rolloutCommand(), a.armCommand(), a.disarmCommand(), a.approveCommand(), a.acknowledgeCommand(), a.maintenanceCommand(), a.restartCommand(), a.tasksCommand()},
 		{a.protectCommand(), a.releaseCommand(), a.applyCommand(), a.diffCommand(), a.doctorCommand(), a.rejoinCommand(), a.rebuildRecordCommand(), a.tokenCommand()},
 		{demoCommand(), a.hubCommand(), a.controllerCommand(), a.agentCommand(), a.guardCommand(), a.simCommand(), a.versionCommand(), a.holdCommand()},
 	} {

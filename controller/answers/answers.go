@@ -1,4 +1,4 @@
-// Package answers is what the leader answers to queries, as it stands on the bus: switchback.q.status, .groups, .group, .would, .why, .report, .rollouts and .rollout. Surfaces read it.
+// Package answers is what the leader answers to queries, as it stands on the bus: switchback.q.status, .groups, .group, .would, .why, .report, .rollouts, .rollout and .tasks. Surfaces read it.
 package answers
 
 import (
@@ -23,7 +23,9 @@ type Query struct {
 	From      int          `json:"from,omitempty"`    // its moves from this one on
 	Asks      []events.Ask `json:"asks,omitempty"`    // would: these
 
-	Projects []string `json:"projects,omitempty"` // as who may see these alone is answered; empty = everything
+	Projects []string         `json:"projects,omitempty"` // as who may see these alone is answered; empty = everything
+	Class    events.TaskClass `json:"class,omitempty"`    // tasks: of this class only
+	DAG      string           `json:"dag,omitempty"`      // tasks: of this DAG only
 }
 
 // Status is the answer to q.status.
@@ -75,4 +77,20 @@ type Rollout struct {
 	Rollout events.Rollout `json:"rollout"`
 	Moves   []events.Move  `json:"moves"`
 	More    bool           `json:"more"`
+}
+
+// Tasks is the answer to q.tasks: the newest ledger of each group, or one ledger and some of its entries, in order of their names.
+type Tasks struct {
+	Ledgers []Ledger           `json:"ledgers"`
+	Entries []events.TaskEntry `json:"entries"`
+	More    bool               `json:"more"`
+}
+
+// Ledger is one ledger of tasks.
+type Ledger struct {
+	Group   string             `json:"group"`
+	Cluster events.Ref         `json:"cluster"` // whose agent keeps it
+	Policy  *events.TaskPolicy `json:"policy,omitempty"`
+	Summary events.TaskSummary `json:"summary"`
+	Missing int                `json:"missing,omitempty"` // pieces that are not on the bus
 }

@@ -133,7 +133,10 @@ func SetFor(cfg *events.GroupConfig, r *events.Record, term events.Seq, d events
 	cur := r.Current()
 	s := events.Set{
 		Cluster: c, Agent: r.Member(c).Agent.Agent, Group: r.Group, Epoch: r.Epoch, Role: RoleNow(r, c), Version: cur.Version, Candidates: cur.Candidates,
-		Mode: cfg.Mode, Isolation: cfg.Isolation, Step: stepFor(r, c, d), Config: r.Config, Term: term,
+		Mode: cfg.Mode, Isolation: cfg.Isolation, Step: stepFor(r, c, d), Config: r.Config, Tasks: cfg.Tasks, Term: term,
+	}
+	if s.Step == nil {
+		s.Step = taskStep(cfg, r, c)
 	}
 	if c == r.Active && r.Gone == "" {
 		s.Sync = r.Sync.Order()

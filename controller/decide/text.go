@@ -109,6 +109,7 @@ func (f *Facts) Evidence() []events.Fact {
 		fs = append(fs, events.Fact{What: "automation", Value: why, Blocks: true})
 	}
 	fs = append(fs, f.syncEvidence()...)
+	fs = append(fs, f.taskEvidence()...)
 	if !f.logged() {
 		fs = append(fs, events.Fact{What: "loss of a failover", Value: f.noLog(), Blocks: !f.Config.MaxLoss.Unknown})
 	}

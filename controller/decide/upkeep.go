@@ -63,6 +63,8 @@ var upkeeps = [...]row{
 		"it is restored: counted, then rewound or copied"},
 	{"restart.over", "active", "a planned restart ended", func(f *Facts) bool { ended, _ := f.restartOver(); return ended != "" }, func(f *Facts, o *Outcome) { f.endRestart(o, "") }, "its end is told"},
 	{"upkeep.protected", "active", "a healthy passive exists again since the last move", protectedAgain, protect, "the second clock of the move stops"},
+	{"tasks.counted", "active", "a ledger of tasks was opened or closed, or another number of its entries waits for a person", (*Facts).counted, count, "what it says in sum is recorded and told"},
+	{"tasks.retried", "active", "the retry of tasks that a person asked for has its answer", func(f *Facts) bool { _, ok := f.retried(); return ok }, endRetry, "its answer is told"},
 	{"upkeep.quiet", "any", "a maintenance is over", func(f *Facts) bool { return len(f.quietOver()) > 0 }, endQuiet, "its absence counts again"},
 	{"upkeep.override", "any", "an agent reports that a person overrode a fence on its host, or ended that", func(f *Facts) bool { return len(f.overridden()) > 0 }, tellOverrides,
 		"it is recorded, and an alarm"},

@@ -161,6 +161,7 @@ func (f *Fleet) groupView(now Now, g *group) GroupView {
 	gv := GroupView{Group: g.name, Config: g.config.GroupConfig, Record: g.record, Rule: g.rule, Why: g.why, NeedsPerson: needPerson[g.rule] || g.halt != ""}
 	if g.record != nil {
 		gv.Tag = events.GroupTag(g.record.Epoch, g.revision)
+		gv.NeedsPerson = gv.NeedsPerson || g.record.Tasks != nil && g.record.Tasks.Waits > 0
 		gv.Facts = fs.Evidence()
 		gv.Readiness, gv.ReadyWhy = fs.Readiness()
 	}

@@ -39,6 +39,9 @@ func Report(group string, o *events.Operation, kept string, told []Told, now tim
 		reportProof(d, o)
 	}
 	reportData(d, o, kept, now)
+	if o.Tasks != nil {
+		reportTasks(d, o.Tasks)
+	}
 	if len(told) > 0 {
 		t := d.Section("What was told")
 		t.Heads = []string{"at", "rule", "sentence"}
@@ -72,6 +75,15 @@ func reportProof(d *document.Document, o *events.Operation) {
 	s.Heads = []string{"acceptor", ">revocation stored at sequence", ">beat it replaced"}
 	for _, l := range o.Proof.Lanes {
 		s.Row(fmt.Sprint(l.Lane), fmt.Sprint(l.Revoked), fmt.Sprint(l.Replaced))
+	}
+}
+
+// reportTasks is what became of the tasks of a workflow.
+func reportTasks(d *document.Document, t *events.TaskSummary) {
+	s := d.Section("Tasks").Say(decide.TasksText(t))
+	s.Heads = []string{"class", "action", "result", ">tasks"}
+	for _, x := range t.Totals {
+		s.Row(string(x.Class), string(x.Action), string(x.Result), fmt.Sprint(x.Count))
 	}
 }
 

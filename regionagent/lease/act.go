@@ -28,7 +28,9 @@ const (
 	FenceOther   Verb = "fence"   // this host's external fence, against another one
 	Restart      Verb = "restart" // of a step only: a stop, then what starts it in its role
 	Sync         Verb = "sync"    // have commits wait for whom the order names, and see them wait
-	Cancel       Verb = "cancel"  // end the restore under way: what it works for is not wanted any more
+	Account      Verb = "account" // open the ledger of the tasks that were hit
+	RetryTasks   Verb = "retry-tasks"
+	Cancel       Verb = "cancel" // end the restore under way: what it works for is not wanted any more
 )
 
 // Action is one thing to do to a cluster now; its end comes back through Finished. Urgent ones (the guard's) may overlap a driver's.
@@ -43,7 +45,11 @@ type Action struct {
 	Limit   time.Duration
 	Sync    *events.SyncOrder
 	Anew    bool
-	Victim  *events.Victim // fence: whom
+	Victim  *events.Victim    // fence: whom
+	Account string            // account: the operation whose ledger it is
+	Retry   *events.TaskRetry // retry-tasks: which
+	Epoch   events.Epoch      // account: persisted when it was ordered
+	Tasks   *events.TaskPolicy
 	Rule    string
 }
 
@@ -172,7 +178,7 @@ func (f *facts) step() Verb {
 		return None
 	}
 	switch v := Verb(s.Verb); {
-	case v == Checkpoint && f.active() && f.c.server == events.ServerWritable,
+	case (v == Checkpoint || v == Account || v == RetryTasks) && f.active() && f.c.server == events.ServerWritable,
 		v == Cut && f.passive() && f.c.server == events.ServerRecovery,
 		v == FenceOther && f.passive(),
 		v == Follow && f.passive() && f.c.server == events.ServerRecovery,
@@ -226,6 +232,7 @@ func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
 		act.Group, act.Step = f.e.Group, events.StepID(f.e.Group, f.e.Seen, string(v))
 		if s := f.e.Step; s != nil && Verb(s.Verb) == v {
 			act.Step, act.Source, act.Until, act.Copy, act.Limit, act.Victim = s.ID, s.Source, s.Until, s.Copy, s.Deadline, s.Victim
+			act.Account, act.Retry, act.Epoch, act.Tasks = s.Account, s.Retry, f.e.Seen, f.e.Tasks
 		} else if rule == "restart.stop" {
 			act.Step, act.Limit = s.ID+restartDown, s.Deadline
 		}

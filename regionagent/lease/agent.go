@@ -56,7 +56,8 @@ type cluster struct {
 	override  Override
 	overrode  events.Instant // when it was taken
 	reported  events.Report
-	wait      string // the row that holds it back, for status
+	tasks     *events.TaskSummary // what the newest ledger of tasks says
+	wait      string              // the row that holds it back, for status
 }
 
 // Effects is what must be done, in this order: save, then everything else. A crash between any two of them is safe.
@@ -143,6 +144,14 @@ func (a *Agent) Proved(ref events.Ref, stopped string) {
 	if c := a.cluster(ref); c != nil {
 		c.stopped = stopped
 	}
+}
+
+// Accounted takes what the newest ledger of tasks of a cluster says now; s is not changed afterwards.
+func (a *Agent) Accounted(now events.Instant, ref events.Ref, s *events.TaskSummary) Effects {
+	if c := a.cluster(ref); c != nil {
+		c.tasks = s
+	}
+	return a.settle(now)
 }
 
 func (a *Agent) observe(now events.Instant, c *cluster, s events.Server) {

@@ -38,6 +38,7 @@ type Entry struct {
 	Config     uint64             `json:"config,omitempty"`   // revision of the configuration that Mode and Isolation are of
 	Sync       *events.SyncOrder  `json:"sync,omitempty"`     // whom the commits of an active must wait for
 	SyncSeen   events.SyncSeen    `json:"sync_seen,omitzero"` // the newest order that was seen to hold
+	Tasks      *events.TaskPolicy `json:"tasks,omitempty"`    // of a workflow: what may be done with the tasks that are hit
 	Released   bool               `json:"released,omitempty"` // from care: nothing of it is fenced, moved or started; the epoch stays known
 }
 
@@ -126,6 +127,10 @@ func (l *Ledger) Clone() Ledger {
 		if e.Sync != nil {
 			s := *e.Sync
 			e.Sync = &s
+		}
+		if e.Tasks != nil {
+			p := *e.Tasks
+			e.Tasks = &p
 		}
 		c.Entries[i] = e
 	}

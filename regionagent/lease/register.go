@@ -37,7 +37,7 @@ func (a *Agent) set(now events.Instant, s events.Set, seq events.Seq) bool {
 	if s.Sync != nil && (e.Sync == nil || s.Sync.Version != e.Sync.Version) {
 		c.syncAt = 0
 	}
-	e.Step, e.Peers, e.Sync = s.Step, s.Peers, s.Sync
+	e.Step, e.Peers, e.Sync, e.Tasks = s.Step, s.Peers, s.Sync, s.Tasks
 	e.Released = s.Step != nil && s.Step.Verb == events.VerbRelease
 	return true
 }

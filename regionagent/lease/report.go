@@ -18,7 +18,7 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 	}
 	r := events.Report{
 		Agent: a.self, Cluster: c.ref, Group: e.Group, Nonce: a.nonce, Seen: e.Seen, SeenSeq: e.SeenSeq, Role: e.Role, Primary: e.Primary,
-		Version: e.Version, Sync: e.SyncSeen, Results: e.Results, Fenced: e.Fenced, Exempt: a.exempt(c, e), Override: c.override.Text, Config: e.Config, Released: e.Released,
+		Version: e.Version, Sync: e.SyncSeen, Results: e.Results, Fenced: e.Fenced, Exempt: a.exempt(c, e), Override: c.override.Text, Config: e.Config, Released: e.Released, Tasks: c.tasks,
 	}
 	if e.Role == events.RolePassive {
 		r.Passive = c.said
@@ -41,7 +41,7 @@ func (a *Agent) report(now events.Instant, c *cluster, eff *Effects) {
 func same(r, s *events.Report) bool {
 	return r.Agent == s.Agent && r.Cluster == s.Cluster && r.Group == s.Group && r.Nonce == s.Nonce && r.No == s.No && r.Seen == s.Seen && r.SeenSeq == s.SeenSeq &&
 		r.Role == s.Role && r.Passive == s.Passive && r.Serving == s.Serving && r.Primary == s.Primary && r.Version == s.Version && r.Sync == s.Sync && r.Fenced == s.Fenced &&
-		r.Exempt == s.Exempt && r.Override == s.Override && r.Stopped == s.Stopped && r.Config == s.Config && r.Released == s.Released &&
+		r.Exempt == s.Exempt && r.Override == s.Override && r.Stopped == s.Stopped && r.Config == s.Config && r.Released == s.Released && r.Tasks == s.Tasks &&
 		len(r.Results) == len(s.Results) && (len(r.Results) == 0 || &r.Results[0] == &s.Results[0])
 }
 
@@ -78,6 +78,7 @@ type View struct {
 	Exempt  bool
 	Let     bool // released from care: only its epoch is remembered
 	Step    *events.Step
+	Tasks   *events.TaskPolicy
 	Tend    []string // names of the clusters that may follow it; nil = it is not to be tended now
 }
 
@@ -102,7 +103,7 @@ func (a *Agent) View(now events.Instant, ref events.Ref) (View, bool) {
 func (a *Agent) view(now events.Instant, c *cluster) View {
 	v := View{Cluster: c.ref, Rule: c.wait}
 	if e := a.led.Find(c.ref); e != nil {
-		v.Group, v.Managed, v.Role, v.Epoch, v.Exempt, v.Let, v.Step = e.Group, true, e.Role, e.Seen, e.Exempt(), e.Released, e.Step
+		v.Group, v.Managed, v.Role, v.Epoch, v.Exempt, v.Let, v.Step, v.Tasks = e.Group, true, e.Role, e.Seen, e.Exempt(), e.Released, e.Step, e.Tasks
 		v.Right = a.right(now, c, e)
 		if e.Mode != events.ModeObserve && !e.Released && c.busy != Restore && (c.server == events.ServerRecovery || c.server == events.ServerWritable && v.Right > now) {
 			v.Tend = e.Peers

@@ -148,6 +148,11 @@ func (h *host) startAgent() {
 		h.step(func(now events.Instant) lease.Effects { return h.agent.GuardHeld(now, held) })
 	}
 	h.step(func(now events.Instant) lease.Effects { return h.agent.Tick(now) })
+	for _, s := range h.servers {
+		if t := s.tasks; t != nil {
+			h.step(func(now events.Instant) lease.Effects { return h.agent.Accounted(now, s.ref, t) })
+		}
+	}
 	h.life0(h.readLanes)
 	h.life0(h.probe)
 	h.life0(h.reread)

@@ -214,6 +214,8 @@ func (h *host) perform(life int, a lease.Action) {
 		h.restore(s, a, end)
 	case lease.Sync:
 		h.sync(s, a, end)
+	case lease.Account, lease.RetryTasks:
+		h.account(life, s, a, done)
 	default:
 		w.in(h.between(2*time.Millisecond, 300*time.Millisecond)+s.slow, func() {
 			if h.off {

@@ -117,5 +117,10 @@ func ParseSetting(arg map[string]string) (Setting, error) {
 		}
 		set.Sync = v
 	}
+	if v := take("tasks"); v != "" && v != "yes" {
+		return set, fmt.Errorf("tasks=%s: want yes, or nothing", v)
+	} else if v != "" {
+		set.Tasks = true
+	}
 	return set, nil
 }

@@ -28,6 +28,7 @@ type Setting struct {
 	Noise  string // one of noises
 	Last   string // how the last group is cared for: one of policies
 	Sync   string // what the first group does when it is alone in sync: strict or degrade; none = it is async
+	Tasks  bool   // the first group runs tasks, one of which waits for a person after each move
 }
 
 // policies are the ways a group may be cared for.
@@ -46,6 +47,10 @@ func (s Setting) Shape() Shape {
 	if s.Sync != "" {
 		shape.Groups[0].Replication, shape.Groups[0].WhenAlone = events.ReplicateSync, events.WhenAlone(s.Sync)
 	}
+	if s.Tasks {
+		p := events.DefaultTaskPolicy()
+		shape.Groups[0].Tasks = &p
+	}
 	policies[s.Last](&shape.Groups[s.Groups-1])
 	return shape
 }
@@ -55,6 +60,9 @@ func (s Setting) String() string {
 	world := fmt.Sprintf("world seed=%d groups=%d agents=%d noise=%s last=%s", s.Seed, s.Groups, s.Agents, s.Noise, s.Last)
 	if s.Sync != "" {
 		world += " sync=" + s.Sync
+	}
+	if s.Tasks {
+		world += " tasks=yes"
 	}
 	return world
 }
@@ -147,6 +155,7 @@ func Draw(seed uint64) Schedule {
 	if n := d.IntN(5); n < 2 {
 		s.Setting.Sync = []string{string(events.AloneStrict), string(events.AloneDegrade)}[n]
 	}
+	s.Setting.Tasks = d.IntN(4) == 0
 	d.shape = s.Setting.Shape()
 	d.focus = d.shape.Groups[d.IntN(len(d.shape.Groups))].Group
 	weights, total := d.mood.weights()

@@ -27,11 +27,12 @@ type server struct {
 	cut      bool
 	exempt   at // a host pause: I1 is waived until then
 
-	restore *bool // the restore under way: set to false, it is cancelled
-	refuses int   // faults by which its driver refuses a restore
-	stalls  int   // … by which one stands still
-	moved   at    // when its restore last got on
-	broken  bool  // its data is half rebuilt: nothing but a restore makes anything of it
+	restore *bool               // the restore under way: set to false, it is cancelled
+	refuses int                 // faults by which its driver refuses a restore
+	stalls  int                 // … by which one stands still
+	tasks   *events.TaskSummary // the newest ledger its agent has on disk
+	moved   at                  // when its restore last got on
+	broken  bool                // its data is half rebuilt: nothing but a restore makes anything of it
 
 	syncing
 	end mark // where its upstream last said that its log ends

@@ -188,7 +188,7 @@ func (b *book) closed() bool {
 
 // summary is the ledger without its entries.
 func (b *book) summary() events.TaskSummary {
-	s := events.TaskSummary{Operation: b.Operation, Local: b.Local, Window: b.Window, Entries: len(b.entries), Closed: b.closed(), Retry: b.retry}
+	s := events.TaskSummary{Operation: b.Operation, Local: b.Local, Epoch: b.Epoch, Window: b.Window, Entries: len(b.entries), Closed: b.closed(), Retry: b.retry}
 	s.Totals, s.Waits = events.CountTasks(b.entries)
 	if !s.Closed {
 		s.Stuck = b.stuck
@@ -200,7 +200,7 @@ func (b *book) summary() events.TaskSummary {
 func (b *book) part(n int, c events.Ref) events.TaskPart {
 	from := n * events.TaskPartEntries
 	return events.TaskPart{
-		Group: b.Group, Cluster: c, Epoch: b.Epoch, Policy: b.Policy, Summary: b.summary(), Revision: b.revision[n], Part: n, Parts: len(b.revision),
+		Group: b.Group, Cluster: c, Policy: b.Policy, Summary: b.summary(), Revision: b.revision[n], Part: n, Parts: len(b.revision),
 		Entries: slices.Clone(b.entries[from:min(len(b.entries), from+events.TaskPartEntries)]),
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -130,6 +131,9 @@ func (k *Keeper) Open(ctx context.Context, o Order) events.Result {
 	if err != nil {
 		return events.Result{Outcome: events.Retry, Why: err.Error()}
 	}
+	if o.Operation == "" && !k.died(w) {
+		return events.Result{Outcome: events.Done, Why: "no scheduler died since the last ledger: nothing of it was hit"}
+	}
 	s, err := k.cfg.Airflow.Look(ctx, w)
 	if err != nil {
 		return events.Result{Outcome: events.Retry, Why: err.Error()}
@@ -150,6 +154,14 @@ func (k *Keeper) Open(ctx context.Context, o Order) events.Result {
 	k.cfg.Metrics.opened(b)
 	k.nudge()
 	return events.Result{Outcome: events.Done, Why: opened(b)}
+}
+
+// died reports whether a scheduler died that no ledger has.
+func (k *Keeper) died(w events.TaskWindow) bool {
+	if len(k.all) == 0 || len(w.Jobs) == 0 {
+		return len(w.Jobs) > 0
+	}
+	return w.Jobs[len(w.Jobs)-1] > slices.Max(append([]int64{0}, k.all[len(k.all)-1].Window.Jobs...))
 }
 
 func opened(b *book) string {

@@ -332,10 +332,14 @@ func TestRefusalsAndOutages(t *testing.T) {
 func TestLedgersOfOutagesInPlace(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, region())
-	for range 2 {
+	for n := range 2 {
+		s.f.window.Jobs = append(s.f.window.Jobs, int64(n+3)) // another one died
 		if r := s.k.Open(t.Context(), Order{Group: "af", Epoch: 8, Policy: policy()}); r.Outcome != events.Done {
 			t.Fatalf("%+v", r)
 		}
+	}
+	if r := s.k.Open(t.Context(), Order{Group: "af", Epoch: 8, Policy: policy()}); r.Outcome != events.Done || len(s.k.all) != 2 {
+		t.Fatalf("nothing died, and there are %d ledgers: %+v", len(s.k.all), r)
 	}
 	s.open()
 	if r := s.k.Open(t.Context(), Order{Operation: "af-8", Group: "af", Policy: policy()}); r.Outcome != events.AlreadyDone {
