@@ -10,7 +10,7 @@ import (
 )
 
 // Pure is every package that has no clock, I/O, goroutine, randomness or log (1-overview, Layout), each after what it may import.
-var Pure = []string{"events", "regionagent/lease", "controller/gate", "controller/decide", "controller/rollout", "controller/fleet"}
+var Pure = []string{"events", "regionagent/lease", "regionagent/driver/airflow/tasks", "controller/gate", "controller/decide", "controller/rollout", "controller/fleet"}
 
 // impure are the packages of the standard library that bring in what a pure package may not have.
 var impure = []string{

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/switchback-dr/switchback/events"
-	"github.com/switchback-dr/switchback/pkg/config"
 	"github.com/switchback-dr/switchback/regionagent/driver/airflow/rest"
 	"github.com/switchback-dr/switchback/regionagent/driver/airflow/tasks"
 )
@@ -19,7 +20,7 @@ import (
 // Live is a real Airflow: it is looked at in its metadata database, where one query shows all of a moment, with the scheduler that queued each try, which the API does not tell; it is
 // changed through its API only.
 type Live struct {
-	DSN config.SecretFile // connection string of the metadata database
+	DSN string // file with the connection string of the metadata database
 	API *rest.Client
 
 	mu   sync.Mutex
@@ -48,11 +49,11 @@ func (l *Live) with(ctx context.Context, f func(tx pgx.Tx) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn == nil || l.conn.IsClosed() {
-		dsn, err := l.DSN.Read()
+		dsn, err := os.ReadFile(l.DSN) // again each time: it may be changed
 		if err != nil {
-			return err
+			return fmt.Errorf("read the connection string of the metadata database: %w", err)
 		}
-		conn, err := pgx.Connect(ctx, dsn)
+		conn, err := pgx.Connect(ctx, strings.TrimSpace(string(dsn)))
 		if err != nil {
 			return fmt.Errorf("connect to the metadata database: %w", err)
 		}

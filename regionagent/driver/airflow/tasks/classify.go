@@ -66,7 +66,7 @@ type facts struct {
 type class struct {
 	id   string
 	is   func(f *facts) bool
-	is2  string // in words, for DESIGN.md
+	when string // in words, for DESIGN.md
 	what events.TaskClass
 	do   events.TaskAction
 	why  string

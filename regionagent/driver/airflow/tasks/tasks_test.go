@@ -1,7 +1,9 @@
 package tasks
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -244,5 +246,37 @@ func TestReopen(t *testing.T) {
 	Retry(es, &events.TaskRetry{})
 	if es[1].Over() || !es[2].Over() {
 		t.Errorf("%+v", es)
+	}
+}
+
+var update = flag.Bool("update", false, "write TABLE.md anew")
+
+func TestTableIsUpToDate(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Tasks of a workflow\n\nGenerated from the tables in the code (`go test ./regionagent/driver/airflow/tasks -update`). First match wins; what no class names was not hit.\n")
+	b.WriteString("\n## Classes\n\n| # | row | when | class | action where its DAG is safe | sentence |\n|---|---|---|---|---|---|\n")
+	for i, c := range classes {
+		fmt.Fprintf(&b, "| %d | `%s` | %s | %s | %s | %s |\n", i+1, c.id, c.when, c.what, c.do, c.why)
+	}
+	b.WriteString("\n## What keeps a failed one from being cleared by itself\n\n| # | row | action | sentence |\n|---|---|---|---|\n")
+	for i, p := range policies {
+		fmt.Fprintf(&b, "| %d | `%s` | %s | %s |\n", i+1, p.id, p.do, p.why)
+	}
+	b.WriteString("\n## What an entry needs when it is looked at\n\n| # | row | what is done |\n|---|---|---|\n")
+	for i, r := range turns {
+		do := string(r.do)
+		if r.do == Nothing {
+			do = "nothing"
+		}
+		fmt.Fprintf(&b, "| %d | `%s` | %s |\n", i+1, r.id, do)
+	}
+	if *update {
+		if err := os.WriteFile("TABLE.md", []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile("TABLE.md")
+	if err != nil || string(got) != b.String() {
+		t.Fatalf("TABLE.md is not what the tables say, %v: go test ./regionagent/driver/airflow/tasks -update", err)
 	}
 }
