@@ -12,6 +12,7 @@ import (
 
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/driver/airflow/account"
 	"github.com/switchback-dr/switchback/regionagent/driver/airflow/rest"
 	"github.com/switchback-dr/switchback/regionagent/driver/exec"
 	"github.com/switchback-dr/switchback/regionagent/freezer"
@@ -22,6 +23,7 @@ import (
 type Driver struct {
 	*exec.Driver
 	*body
+	live *account.Live // nil: no API is configured
 }
 
 // body knows what a workflow cluster consists of.
@@ -78,7 +80,11 @@ func New(cfg Config, log *slog.Logger) (*Driver, error) {
 	if x.StandbyFile() != standby {
 		return nil, fmt.Errorf("kind airflow: the standby file is %s, not %s", x.StandbyFile(), standby)
 	}
-	return &Driver{x, b}, nil
+	d := &Driver{Driver: x, body: b}
+	if b.api != nil {
+		d.live = &account.Live{DSN: cfg.DSNFile, API: b.api}
+	}
+	return d, nil
 }
 
 // processes is how many a cluster may have: the scheduler and its 32 workers with a supervisor and a task for each, and the rest.
@@ -87,6 +93,9 @@ const processes = 128
 // Close implements driver.Driver.
 func (d *Driver) Close() error {
 	d.end()
+	if d.live != nil {
+		d.live.Close()
+	}
 	if d.api != nil {
 		d.api.Close()
 	}

@@ -105,47 +105,70 @@ func (l *Live) Window(ctx context.Context) (w events.TaskWindow, err error) {
 	return w, err
 }
 
+// job is the row of a scheduler that is not running any more.
+type job struct {
+	id          int64
+	start, beat time.Time // by its host's clock
+	end         time.Time // when it ended, or was marked failed; zero = nobody said
+}
+
+// shortLived is how long a scheduler lives at least to count as one that was well: one that died sooner belongs to the outage that began before it.
+const shortLived = 20 * time.Second
+
+// since finds the last scheduler that was well, of dead ones in order of their last heartbeats, the newest first.
+func since(dead []job) job {
+	for _, j := range dead {
+		if j.beat.Sub(j.start) >= shortLived {
+			return j
+		}
+	}
+	return dead[len(dead)-1]
+}
+
 func window(ctx context.Context, tx pgx.Tx) (events.TaskWindow, error) {
 	var w events.TaskWindow
-	rows, err := tx.Query(ctx, `SELECT id, coalesce(state, ''), start_date, latest_heartbeat, end_date, now() FROM job WHERE job_type = 'SchedulerJob' ORDER BY id DESC LIMIT $1`, jobsRead)
+	rows, err := tx.Query(ctx, `SELECT id, coalesce(state, ''), start_date, coalesce(latest_heartbeat, start_date), coalesce(end_date, '-infinity'::timestamptz) = '-infinity', coalesce(end_date, now()), now()
+		FROM job WHERE job_type = 'SchedulerJob' AND start_date IS NOT NULL ORDER BY id DESC LIMIT $1`, jobsRead)
 	if err != nil {
 		return w, err
 	}
-	var live, last int64
-	var began time.Time
+	var live job
+	var dead []job
 	for rows.Next() {
-		var id int64
+		var j job
 		var state string
-		var start, beat, end *time.Time
-		if err := rows.Scan(&id, &state, &start, &beat, &end, &w.To); err != nil {
+		var open bool
+		if err := rows.Scan(&j.id, &state, &j.start, &j.beat, &open, &j.end, &w.To); err != nil {
 			return w, err
 		}
-		if state == "running" {
-			if live == 0 && start != nil {
-				live, began = id, *start
+		switch {
+		case state != "running":
+			w.Jobs = append(w.Jobs, j.id)
+			dead = append(dead, j)
+			if !open && j.end.After(w.Cut) {
+				w.Cut = j.end
 			}
-			continue
-		}
-		w.Jobs = append(w.Jobs, id)
-		if beat != nil && beat.After(w.From) {
-			last, w.From = id, *beat
-		}
-		if end != nil && end.After(w.Cut) {
-			w.Cut = *end
+		case live.id == 0:
+			live = j
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return w, err
 	}
-	if live == 0 {
+	if live.id == 0 {
 		return w, ErrNoScheduler
 	}
-	w.By = fmt.Sprintf("the last heartbeat of scheduler job %d, which is not running any more", last)
-	if last == 0 {
-		w.From, w.Cut, w.By = began, began, fmt.Sprintf("the start of scheduler job %d, before which there was none", live)
+	w.From, w.By = live.start, fmt.Sprintf("the start of scheduler job %d, before which there was none", live.id)
+	if len(dead) > 0 {
+		slices.SortStableFunc(dead, func(a, b job) int { return b.beat.Compare(a.beat) })
+		last := since(dead)
+		w.From, w.By = last.beat, fmt.Sprintf("the last heartbeat of scheduler job %d, which is not running any more", last.id)
+	}
+	if w.Cut.Before(w.From) {
+		w.Cut = w.From
 	}
 	w.From, w.Cut, w.To = w.From.UTC(), w.Cut.UTC(), w.To.UTC()
-	w.Till = fmt.Sprintf("the database's clock, when scheduler job %d was found running", live)
+	w.Till = fmt.Sprintf("the database's clock, when scheduler job %d was found running", live.id)
 	slices.Sort(w.Jobs)
 	return w, nil
 }
