@@ -35,7 +35,7 @@ func (a *agent) newAirflow(ref events.Ref, name string, x *config.Airflow, log *
 	return airflow.New(airflow.Config{
 		Cluster: ref, Units: x.Units, Slice: x.Slice, Bin: x.Bin, Home: x.Home, EnvFile: string(x.EnvFile), User: x.User, Run: x.Run, Warm: x.Warm,
 		API:     rest.Config{URL: x.API, TokenFile: string(x.Token), User: x.APIUser, PasswordFile: string(x.Password)},
-		DSNFile: string(x.DSN), Drain: x.Drain, Stale: x.Stale, Dir: dir, Advertise: x.Advertise, Self: []string{self, HoldVerb}, Cgroup: group,
+		DSNFile: string(x.DSN), Drain: x.Drain, Stale: x.Stale, Dir: dir, Processes: x.Processes, Advertise: x.Advertise, Self: []string{self, HoldVerb}, Cgroup: group,
 	}, log)
 }
 

@@ -25,6 +25,7 @@ type Airflow struct {
 	DSN       SecretFile // file with the connection string of its metadata database
 	Drain     time.Duration
 	Stale     time.Duration
+	Processes int    // the most it may have; 0 = as a scheduler of parallelism 32 may
 	Advertise string // host:port under which clients reach it; empty = nobody has to
 }
 
@@ -83,6 +84,7 @@ func airflowCluster(o *object) *Airflow {
 	a.DSN = o.must("dsn_file", "a file with the connection string of its metadata database, which names every host that one may be on, with target_session_attrs=read-write").secret()
 	a.Drain = o.get("drain").duration(0, time.Second, maxDrain)
 	a.Stale = o.get("stale").duration(0, time.Second, maxStale)
+	a.Processes = o.get("max_processes").integer(0, 1, 100000)
 	a.Advertise = o.get("advertise").address(true)
 	return &a
 }

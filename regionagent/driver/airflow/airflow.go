@@ -1,6 +1,7 @@
 package airflow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,16 +29,17 @@ type Driver struct {
 
 // body knows what a workflow cluster consists of.
 type body struct {
-	cfg  Config
-	log  *slog.Logger
-	db   *database
-	run  runner
-	api  *rest.Client // nil = none
-	once sync.Once
-	life context.Context
-	end  context.CancelFunc
-	mu   sync.Mutex
-	from map[string]time.Time // when the drain of a step began, as far as this agent knows
+	cfg   Config
+	log   *slog.Logger
+	db    *database
+	meter *meter
+	run   runner
+	api   *rest.Client // nil = none
+	once  sync.Once
+	life  context.Context
+	end   context.CancelFunc
+	mu    sync.Mutex
+	from  map[string]time.Time // when the drain of a step began, as far as this agent knows
 }
 
 var (
@@ -68,12 +70,13 @@ func New(cfg Config, log *slog.Logger) (*Driver, error) {
 		}
 		b.api = c
 	}
+	b.meter = newMeter(b.db.open)
 	b.life, b.end = context.WithCancel(context.Background())
 	standby := filepath.Join(cfg.Dir, "standby")
 	if b.run = (&units{&b.cfg, "systemctl"}); len(cfg.Units) == 0 {
-		b.run = newHeld(&b.cfg, standby, log)
+		b.run = newHeld(&b.cfg, standby, func() { go b.heat(b.life) }, log)
 	}
-	x, err := exec.New(exec.Config{Cluster: cfg.Cluster, Kind: events.KindAirflow, Body: b, Dir: cfg.Dir, Advertise: cfg.Advertise, Processes: processes}, log)
+	x, err := exec.New(exec.Config{Cluster: cfg.Cluster, Kind: events.KindAirflow, Body: b, Dir: cfg.Dir, Advertise: cfg.Advertise, Processes: cmp.Or(cfg.Processes, DefaultProcesses)}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -87,15 +90,13 @@ func New(cfg Config, log *slog.Logger) (*Driver, error) {
 	return d, nil
 }
 
-// processes is how many a cluster may have: the scheduler and its 32 workers with a supervisor and a task for each, and the rest.
-const processes = 128
-
 // Close implements driver.Driver.
 func (d *Driver) Close() error {
 	d.end()
 	if d.live != nil {
 		d.live.Close()
 	}
+	d.meter.close()
 	if d.api != nil {
 		d.api.Close()
 	}

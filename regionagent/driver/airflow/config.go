@@ -30,6 +30,7 @@ type Config struct {
 	Dir       string        // where the driver keeps what it has to remember; nobody but the agent's user may write there
 	Advertise string        // host:port under which clients reach it; empty = nobody has to
 	Self      []string      // program and arguments that run Hold; Run alone needs it
+	Processes int           // the most it may have
 	Cgroup    string        // where its processes are begun; empty = wherever the agent is
 }
 
@@ -37,6 +38,8 @@ type Config struct {
 const (
 	DefaultDrain = 4 * time.Minute // a planned move waits five in all for what comes before it
 	DefaultStale = 30 * time.Second
+	// DefaultProcesses are the scheduler and its 32 workers with a supervisor and a task for each, and the rest.
+	DefaultProcesses = 128
 )
 
 // Schedulers are the words by which the part that schedules is known in a command or a unit's name; the others as they are called in Airflow's own list of jobs.

@@ -15,7 +15,10 @@ const settled = 5 * time.Second
 
 // Ask implements exec.Body: what runs, by its processes; whether it is well, by the heartbeats of its jobs. The status code of its API says nothing, and is not asked.
 func (b *body) Ask(context.Context) (exec.Answer, error) {
-	b.once.Do(func() { go b.db.watch(b.life) })
+	b.once.Do(func() {
+		go b.db.watch(b.life)
+		go b.heat(b.life)
+	})
 	p, err := freezer.Find(b.run.tree())
 	if err != nil {
 		return exec.Answer{}, err

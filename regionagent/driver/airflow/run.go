@@ -37,15 +37,17 @@ type held struct {
 	log  *slog.Logger
 	spec Spec // of what is fenced
 	side Spec // of what is warm
+	// begun is called when what is warm was begun.
+	begun func()
 }
 
-func newHeld(cfg *Config, standby string, log *slog.Logger) *held {
+func newHeld(cfg *Config, standby string, begun func(), log *slog.Logger) *held {
 	s := Spec{
 		Dir: cfg.Dir, Name: "holder", Standby: standby, Bin: cfg.Bin, Home: cfg.Home, EnvFile: cfg.EnvFile, User: cfg.User, Run: cfg.Run,
 	}
 	w := s
 	w.Name, w.Standby, w.Run = "warm", "", cfg.Warm
-	return &held{cfg, log, s, w}
+	return &held{cfg, log, s, w, begun}
 }
 
 func (h *held) tree() driver.Tree {
@@ -100,7 +102,7 @@ func (h *held) hold(ctx context.Context, s *Spec, cgroup string) (Children, erro
 	}
 	defer log.Close()
 	cmd := osexec.Command(h.cfg.Self[0], append(h.cfg.Self[1:len(h.cfg.Self):len(h.cfg.Self)], s.file())...)
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = []string{"PATH=/usr/local/bin:/usr/bin:/bin"}, "/", log, log
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = []string{"PATH=/usr/local/bin:/usr/bin:/bin"}, s.Dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives the agent
 	if cgroup != "" {
 		dir, err := openGroup(cgroup)
@@ -179,7 +181,9 @@ func (h *held) warm(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err = h.hold(ctx, &h.side, "")
+	if _, err = h.hold(ctx, &h.side, ""); err == nil {
+		h.begun()
+	}
 	return err
 }
 
