@@ -20,10 +20,11 @@ SEEDS ?= 300
 TEST_SEEDS ?= 5000
 SEED ?=
 SCRIPT ?=
+AIRFLOW ?=
 CELLS ?=
 GROUPS ?= 40
 
-.PHONY: help build check fmt vet lint generated hygiene race sim model test compute matrix e2e-fleet demo airflow-lock bench clean
+.PHONY: help build check fmt vet lint generated hygiene race sim model test compute matrix e2e-fleet e2e-airflow demo airflow-lock bench clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,9 +83,15 @@ e2e-fleet: ## 40 real groups lose their region and come home, their controllers 
 	@deploy/need.sh
 	go test -count=1 -timeout 40m -v ./test/e2e -run '^TestFleetComesHome$$' -fleet-groups $(GROUPS) -fleet-kills 20
 
-demo: build ## lose a region and see it move: make demo, or unattended: make demo SCRIPT=1
+e2e-airflow: build ## real Airflow loses its region in the middle of a run, comes home, and loses its database where it stands
+	@deploy/need.sh prometheus
+	@deploy/need.sh airflow
+	go test -count=1 -timeout 15m -v ./test/e2e -run '^TestWorkflows$$'
+
+demo: build ## lose a region and see it move: make demo, with a workflow: make demo AIRFLOW=1, or unattended: make demo SCRIPT=1
 	@deploy/need.sh
-	bin/switchback demo $(if $(SCRIPT),--script)
+	$(if $(AIRFLOW),@deploy/need.sh airflow)
+	bin/switchback demo $(if $(SCRIPT),--script) $(if $(AIRFLOW),--airflow "$$(deploy/airflow/install.sh --where)")
 
 airflow-lock: ## resolve deploy/airflow/requirements.in anew, and uv itself: needs uv
 	cd deploy/airflow && for f in requirements uv; do uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade $$f.in -o $$f.lock; done

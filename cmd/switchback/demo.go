@@ -18,14 +18,14 @@ import (
 func demoCommand() *cobra.Command {
 	var script bool
 	var groups int
-	var keep string
+	var keep, airflow string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Lose a region on this machine and see it move",
 		Long: `Builds three regions on this machine, each in a network of its own, with real PostgreSQL pairs and the processes of this
 very program, and writes to all of them all the time. Then you take a region away, see what happens, and bring it home. It runs the fast profile.
 Nothing outside its own directory is touched, and nothing of it outlives it. Linux only; it needs PostgreSQL and iproute2.`,
-		Example: "  switchback demo\n  switchback demo --script",
+		Example: "  switchback demo\n  switchback demo --script\n  switchback demo --airflow $(deploy/airflow/install.sh)",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if groups < 1 || groups > 20 {
@@ -38,7 +38,10 @@ Nothing outside its own directory is touched, and nothing of it outlives it. Lin
 			if err != nil {
 				return fmt.Errorf("find this program: %w", err)
 			}
-			d := &demo{out: c.OutOrStdout(), options: stage.Options{Binary: self, Groups: stage.Groups(groups), Keep: keep}}
+			d := &demo{out: c.OutOrStdout(), options: stage.Options{Binary: self, Groups: stage.Groups(groups), Keep: keep, Airflow: airflow}}
+			if airflow != "" {
+				d.options.Groups = append(d.options.Groups, stage.Workflows(stage.West)...)
+			}
 			if script {
 				return d.script(ctx)
 			}
@@ -47,6 +50,7 @@ Nothing outside its own directory is touched, and nothing of it outlives it. Lin
 	}
 	c.Flags().BoolVar(&script, "script", false, "play an outage and an isolation unattended, there and back; fails if two servers ever acknowledged at once, or anything was lost that is not listed")
 	c.Flags().IntVar(&groups, "groups", 3, "how many pairs of servers, 1 to 20")
+	c.Flags().StringVar(&airflow, "airflow", "", "directory of a virtual environment with Apache Airflow: a pair of it is in the fleet, too, and loses its region in the middle of a run")
 	c.Flags().StringVar(&keep, "keep", "", "directory to copy the logs to at the end")
 	return c
 }
@@ -87,8 +91,8 @@ func (d *demo) round(ctx context.Context, f *fault) (err error) {
 	if err != nil {
 		return err
 	}
-	if home < len(d.mine()) {
-		return fmt.Errorf("%d of %d groups came home", home, len(d.mine()))
+	if want := d.atWest(); home < want {
+		return fmt.Errorf("%d of %d groups came home", home, want)
 	}
 	return d.close(ctx)
 }

@@ -104,12 +104,23 @@ func (d *demo) order(ctx context.Context, verb string, suits func(stage.Group, s
 }
 
 // failback brings home every group that is not, restoring first what is still failed, and follows until each is. How many came home is the answer.
-func (d *demo) failback(ctx context.Context) (int, error) {
-	asked, err := d.order(ctx, events.AskFailback, func(g stage.Group, v stage.GroupView) bool { return v.Active() != g.Primary() })
-	if err != nil || len(asked) == 0 {
-		return 0, err
+func (d *demo) failback(ctx context.Context) (home int, err error) {
+	for _, workflow := range []bool{false, true} { // databases first: a workflow goes where its own is
+		if workflow && d.options.Airflow == "" {
+			break
+		}
+		asked, err := d.order(ctx, events.AskFailback, func(g stage.Group, v stage.GroupView) bool {
+			return v.Active() != g.Primary() && workflow == (g.Kind() == events.KindAirflow)
+		})
+		if err != nil || len(asked) == 0 {
+			return home, err
+		}
+		home += len(asked)
+		if err := d.settle(ctx, "are home", asked, func(_ stage.Group, v stage.GroupView) string { return d.told(v, v.Home()) }); err != nil {
+			return home, err
+		}
 	}
-	return len(asked), d.settle(ctx, "are home", asked, func(_ stage.Group, v stage.GroupView) string { return d.told(v, v.Home()) })
+	return home, nil
 }
 
 // switchover swaps every group that is whole.

@@ -24,6 +24,8 @@ type demo struct {
 	served  map[string]stage.Judged
 	lost    map[string][]stage.Write // of each group, over all of the story
 	bad     []string                 // what must never be
+	run     string                   // of the workflow, that is under way when its region is struck
+	runs    int                      // so far
 }
 
 // fault is what is done to the home region.
@@ -73,16 +75,16 @@ func (d *demo) build(ctx context.Context) (err error) {
 	d.skip()
 	d.say("regions  %s (home)  %s (recovery)  %s (witness)", stage.West, stage.Central, stage.North)
 	for _, g := range d.stage.Groups() {
-		d.say("group    %-8s postgres   %s ACTIVE → %s passive", g.Name, g.Home, g.Recovery().Region)
+		d.say("group    %-8s %-10s %s ACTIVE → %s passive", g.Name, g.Kind(), g.Home, g.Recovery().Region)
 	}
 	d.say("writers  for each group one in each region and one outside, every %v", stage.Every)
 	return nil
 }
 
-// mine are the groups at home in the region that is struck.
+// mine are the groups at home in the region that is struck that the writers write to.
 func (d *demo) mine() (out []stage.Group) {
 	for _, g := range d.stage.Groups() {
-		if g.Home == stage.West {
+		if g.Home == stage.West && g.Written() {
 			out = append(out, g)
 		}
 	}
@@ -99,7 +101,7 @@ func (d *demo) warm(ctx context.Context) error {
 			}
 		}
 		for _, g := range d.stage.Groups() {
-			if n := count[g.Name]; n < warmth {
+			if n := count[g.Name]; n < warmth && g.Written() {
 				missing = append(missing, fmt.Sprintf("%s: %d", g.Name, n))
 			}
 		}
@@ -110,6 +112,9 @@ func (d *demo) warm(ctx context.Context) error {
 // strike takes the region away and follows until every group of it serves elsewhere.
 func (d *demo) strike(ctx context.Context, f *fault) error {
 	if err := d.warm(ctx); err != nil {
+		return err
+	}
+	if err := d.beginRun(ctx); err != nil {
 		return err
 	}
 	d.skip()
@@ -126,12 +131,15 @@ func (d *demo) strike(ctx context.Context, f *fault) error {
 				missing = append(missing, d.why(ctx, g))
 			}
 		}
-		return missing, nil
+		return append(missing, d.unmoved(ctx)...), nil
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = d.linger(ctx)
 	}
-	return d.linger(ctx)
+	if err == nil {
+		err = d.endRun(ctx)
+	}
+	return err
 }
 
 // linger lets the writers go on for a little and judges once more: a late write of the old side would be seen by now.
@@ -178,7 +186,7 @@ func (d *demo) skip() {
 func (d *demo) follow(ctx context.Context, what string, missing func(context.Context) ([]string, error)) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.Now().Add(followFor)
+	deadline := time.Now().Add(d.patience())
 	for {
 		all, more := d.stage.Bus().Events()
 		for ; d.at < len(all); d.at++ {
@@ -189,7 +197,7 @@ func (d *demo) follow(ctx context.Context, what string, missing func(context.Con
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return errors.Join(err, fmt.Errorf("after %v not all groups %s: %s", followFor, what, strings.Join(left, "; ")))
+			return errors.Join(err, fmt.Errorf("after %v not all groups %s: %s", d.patience(), what, strings.Join(left, "; ")))
 		}
 		select {
 		case <-more:

@@ -33,7 +33,7 @@ func (d *demo) tell(ctx context.Context, e stage.Event) {
 // serves says what a move cost, once somebody serves again.
 func (d *demo) serves(ctx context.Context, n events.Notice) string {
 	g, ok := d.group(n.Group)
-	if !ok || planned(n.Report) {
+	if !ok || planned(n.Report) || !g.Written() {
 		return n.Region
 	}
 	j, err := d.judge(ctx, g)
@@ -75,7 +75,7 @@ func (d *demo) restored(ctx context.Context, n events.Notice) string {
 		return n.Why
 	}
 	done := fmt.Sprintf("%s %s, %s fetched in %.1f s", n.Report.To, n.Report.How, megabytes(n.Report.Copied), n.Report.Protected.Seconds())
-	if n.Report.Lost == nil && n.Report.How == "followed" {
+	if !g.Written() || n.Report.Lost == nil && n.Report.How == "followed" {
 		return done // it had nothing alone: what the writers miss, if anything, is told at the end
 	}
 	a, err := d.stage.Books(ctx, g, d.writers.Log(), n.Report)
@@ -117,13 +117,16 @@ func (d *demo) protected(ctx context.Context, n events.Notice) string {
 	if !ok || n.Report == nil || !planned(n.Report) {
 		return "PROTECTED " + n.Why
 	}
-	c, bad, err := d.stage.Course(ctx, g, d.writers.Log(), d.lost[g.Name])
-	if err != nil {
-		return err.Error()
-	}
 	word := "MOVED"
 	if n.Report.To == g.Primary() {
 		word = "HOME"
+	}
+	if !g.Written() {
+		return fmt.Sprintf("%-9s %s ACTIVE, %s passive", word, n.Report.To.Region, n.Report.From.Region)
+	}
+	c, bad, err := d.stage.Course(ctx, g, d.writers.Log(), d.lost[g.Name])
+	if err != nil {
+		return err.Error()
 	}
 	pause := "unknown"
 	if len(c.Gaps) > 0 {

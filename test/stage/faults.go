@@ -75,6 +75,15 @@ func (v *Server) Spoil() error {
 	return nil
 }
 
+// Mend ends Spoil.
+func (v *Server) Mend() error {
+	path := filepath.Join(v.Data, "global", "pg_control")
+	if err := os.Rename(path+".lost", path); err != nil {
+		return fmt.Errorf("mend %s: %w", v.Ref, err)
+	}
+	return nil
+}
+
 // WipeHub removes what every hub server has on disk; they must be stopped.
 func (s *Stage) WipeHub() error {
 	var all []error

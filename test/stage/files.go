@@ -39,6 +39,7 @@ type site struct {
 	Peers, Metrics       int
 	Servers              []*Server // of the host
 	Plains               []*Plain  // of the host
+	Workflows            []*Workflow
 }
 
 var files = template.Must(template.New("").Parse(`
@@ -80,6 +81,18 @@ profile: {{.Profile}}
       pid_file: {{.Dir}}/pid
       match: {{.Dir}}
       processes: 4
+{{- end}}
+{{- range .Workflows}}
+  {{.Ref.Cluster}}:
+    airflow:
+      processes: {bin: {{.Venv}}/bin/airflow, home: {{.Home}}, env_file: {{.Env}}, user: {{$.User}}, run: [scheduler, dag-processor]}
+      warm: [api-server]
+      api: {{.API}}
+      user: {{.User}}
+      password_file: {{.Password}}
+      dsn_file: {{.DSN}}
+      drain: 60s
+      max_processes: 48
 {{- end}}
 {{end}}`))
 
@@ -131,7 +144,12 @@ func (s *Stage) writeHost(n int, a *authority, d site) (err error) {
 			d.Plains = append(d.Plains, p)
 		}
 	}
-	if len(d.Servers)+len(d.Plains) == 0 {
+	for _, w := range s.workflows {
+		if n == s.options.hosts()-1 && w.Ref.Region == d.Region { // the last one: not where its database is, if there are several
+			d.Workflows = append(d.Workflows, w)
+		}
+	}
+	if len(d.Servers)+len(d.Plains)+len(d.Workflows) == 0 {
 		return nil
 	}
 	more := ""
@@ -184,10 +202,12 @@ func fleetFile(profile string, groups []Group) string {
 		if g.Restore != "" {
 			more = ", restore: " + string(g.Restore)
 		}
-		kind := events.KindPostgres
-		if g.Plain {
-			kind = events.KindExec
+		kind := g.Kind()
+		if !kind.Logged() {
 			more += ", replication: {max_loss: unknown}"
+		}
+		if g.Database != "" {
+			more += ", depends_on: [" + g.Database + "]"
 		}
 		if g.Policy != "" {
 			more += ", " + g.Policy

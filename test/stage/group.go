@@ -24,8 +24,25 @@ type Group struct {
 	Restore events.Restore // empty = auto
 	Second  bool           // it has another recovery cluster, in North
 	Plain   bool           // a pair of plain processes (kind exec), cared for by Options.Commands
-	Policy  string         // further keys of its entry in the fleet file, as "max_loss: {seconds: 5}"
+	Quiet   bool           // nobody writes to its servers but clients of their own, whose commits no audit knows
+	// Database is the group that holds the metadata database of a pair of Airflow installations (kind airflow), which this group then is. It depends on it.
+	Database string
+	Policy   string // further keys of its entry in the fleet file, as "max_loss: {seconds: 5}"
 }
+
+// Kind is what it is made of.
+func (g Group) Kind() events.Kind {
+	switch {
+	case g.Plain:
+		return events.KindExec
+	case g.Database != "":
+		return events.KindAirflow
+	}
+	return events.KindPostgres
+}
+
+// Written says that the stage's writers write to it, and that what it acknowledges is audited.
+func (g Group) Written() bool { return g.Kind() == events.KindPostgres && !g.Quiet }
 
 // Primary is the cluster at home.
 func (g Group) Primary() events.Ref { return events.Ref{Region: g.Home, Cluster: g.Name + "-a"} }
@@ -48,6 +65,11 @@ func (g Group) Clusters() []events.Ref {
 		all = append(all, g.Far())
 	}
 	return all
+}
+
+// Workflows are a pair of Airflow installations and the group that holds their metadata.
+func Workflows(home string) []Group {
+	return []Group{{Name: "af-db", Home: home, Quiet: true}, {Name: "flows", Home: home, Database: "af-db"}}
 }
 
 // Groups makes n groups: orders, billing, search, then g04 and so on. Every fourth one is at home in Central.

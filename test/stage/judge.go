@@ -64,7 +64,7 @@ func (s *Stage) promotedAt(operation string) (Instant, bool) {
 func (s *Stage) ReadOld(ctx context.Context, region string) (map[string]map[Row]bool, error) {
 	out := map[string]map[Row]bool{}
 	for _, g := range s.options.Groups {
-		if g.Home != region || g.Plain {
+		if g.Home != region || !g.Written() {
 			continue
 		}
 		rows, err := s.ReadDead(ctx, g.Primary())

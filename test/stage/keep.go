@@ -12,7 +12,7 @@ func (s *Stage) keepLogs() error {
 	if err := os.MkdirAll(s.options.Keep, 0o755); err != nil {
 		return fmt.Errorf("keep logs: %w", err)
 	}
-	for _, pattern := range []string{"log/*", "*/*/log", "*/*/data/switchback.log", "*/*.yaml", "fleet.yaml", "writes"} {
+	for _, pattern := range []string{"log/*", "*/*/log", "*/*/data/switchback.log", "*/*.yaml", "*/state*/airflow-*/*.log", "fleet.yaml", "writes"} {
 		found, _ := filepath.Glob(filepath.Join(s.home.dir, pattern)) // the only error is a bad pattern
 		for _, from := range found {
 			name, _ := filepath.Rel(s.home.dir, from)

@@ -6,10 +6,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 )
 
 // OutsideAddress is where whoever lives in no region is reached.
 func (s *Stage) OutsideAddress() string { return s.net.address(Outside) }
+
+// Scraped is where the metrics of a region's first agent are read.
+func (s *Stage) Scraped(region string) string {
+	return "http://" + net.JoinHostPort(s.net.address(region), strconv.Itoa(agentMetrics)) + "/metrics"
+}
 
 // DialOutside connects as whoever lives in no region.
 func (s *Stage) DialOutside(ctx context.Context, network, address string) (net.Conn, error) {

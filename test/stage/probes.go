@@ -35,7 +35,7 @@ func (s *Stage) StartProbes() *Probes {
 	ctx, cancel := context.WithCancel(s.ctx)
 	p := &Probes{cancel: cancel}
 	for _, g := range s.options.Groups {
-		if g.Plain {
+		if !g.Written() {
 			continue
 		}
 		for _, ref := range g.Clusters() {

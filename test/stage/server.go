@@ -89,7 +89,10 @@ func (s *Stage) asOwner(stdin, path string, args ...string) error {
 
 func run(cmd *exec.Cmd, start func(*exec.Cmd) error) error {
 	var out bytes.Buffer
-	cmd.Env, cmd.Stdout, cmd.Stderr = []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}, &out, &out
+	if cmd.Env == nil {
+		cmd.Env = []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}
+	}
+	cmd.Stdout, cmd.Stderr = &out, &out
 	err := start(cmd)
 	if err == nil {
 		err = cmd.Wait()
@@ -124,6 +127,9 @@ func (s *Stage) makeServer(ref events.Ref, port int, upstream *Server) (*Server,
 		err = s.asOwner("", "/bin/cp", "-a", "--reflink=auto", s.template, v.Data)
 	}
 	conf := fmt.Sprintf("listen_addresses = '%s'\nport = %d\nunix_socket_directories = '%s'\n", s.net.address(ref.Region), port, v.Socket())
+	if s.holdsMetadata(ref) {
+		conf += metadataSettings
+	}
 	if upstream != nil {
 		host, port, _ := net.SplitHostPort(upstream.Address())
 		conf += fmt.Sprintf("primary_conninfo = 'host=%s port=%s user=replicator application_name=%s'\n", host, port, ref.Cluster)
@@ -209,13 +215,20 @@ func (v *Server) Control(args ...string) error {
 }
 
 // dsn connects the superuser over the unix socket.
-func (v *Server) dsn() string {
-	return fmt.Sprintf("host=%s port=%d user=%s dbname=postgres sslmode=disable connect_timeout=2", v.Socket(), v.Port, v.owner.name)
+func (v *Server) dsn() string { return v.dsnOf("postgres") }
+
+func (v *Server) dsnOf(database string) string {
+	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable connect_timeout=2", v.Socket(), v.Port, v.owner.name, database)
 }
 
 // SQL runs statements in a session of its own and returns the rows of the last one that has any, as text.
 func (v *Server) SQL(ctx context.Context, sql string) ([][]string, error) {
-	c, err := pgconn.Connect(ctx, v.dsn())
+	return v.SQLOf(ctx, "postgres", sql)
+}
+
+// SQLOf does so in another database.
+func (v *Server) SQLOf(ctx context.Context, database, sql string) ([][]string, error) {
+	c, err := pgconn.Connect(ctx, v.dsnOf(database))
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ type Options struct {
 
 	Commands string // absolute path of the program that is every command of the groups of plain processes; it is called with the verb, the directory and the file to write to
 
+	Airflow string // virtual environment with Apache Airflow, for groups with a Database
+
 	Metrics string // metrics of every agent's file, in YAML; OUTSIDE in it is the address of whoever receives them there
 
 	Settings string // more lines for every server's postgresql.conf
@@ -63,6 +65,7 @@ type Stage struct {
 	template  string
 	servers   []*Server
 	plains    []*Plain
+	workflows []*Workflow
 	processes []*process
 	bus       *Bus
 }
@@ -108,6 +111,8 @@ func (s *Stage) raise() error {
 			if err := s.makePlain(g); err != nil {
 				return err
 			}
+		}
+		if g.Kind() != events.KindPostgres {
 			continue
 		}
 		if s.template == "" {
@@ -130,11 +135,17 @@ func (s *Stage) raise() error {
 	if err := s.startServers(); err != nil {
 		return err
 	}
+	if err := s.makeWorkflows(); err != nil {
+		return err
+	}
 	a, err := makeAuthority(filepath.Join(s.home.dir, "tls"))
 	for _, r := range Regions {
 		if err == nil {
 			err = s.writeRegion(r, a)
 		}
+	}
+	if err == nil && !s.options.Bare {
+		err = s.startWorkflows()
 	}
 	return err
 }
@@ -150,8 +161,11 @@ func (s *Stage) startServers() error {
 
 // startGroup starts a group's servers and returns when all the others stream from the primary.
 func (s *Stage) startGroup(g Group) error {
-	if g.Plain {
+	switch g.Kind() {
+	case events.KindExec:
 		return s.startPlain(g)
+	case events.KindAirflow:
+		return nil // once its database has what it needs
 	}
 	p := s.Server(g.Primary())
 	if err := p.Start(s.ctx); err != nil {

@@ -79,8 +79,8 @@ func (s *Stage) StartWriters() (*Writers, error) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	w := &Writers{every: cmp.Or(s.options.Every, Every), cancel: cancel, disk: f, file: bufio.NewWriter(f)}
 	for _, g := range s.options.Groups {
-		if g.Plain {
-			continue // it writes by itself
+		if !g.Written() {
+			continue // nobody writes to it
 		}
 		var all []*Server
 		for _, ref := range g.Clusters() {
