@@ -222,3 +222,14 @@ func (k *Keeper) reopen(b *book, why error) error {
 	*b = *fresh
 	return why
 }
+
+// Summaries says what every ledger says in sum, oldest first.
+func (k *Keeper) Summaries() []events.TaskSummary {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := make([]events.TaskSummary, 0, len(k.all))
+	for _, b := range k.all {
+		all = append(all, b.summary())
+	}
+	return all
+}
