@@ -17,6 +17,7 @@ type Query struct {
 	Sort      string       `json:"sort,omitempty"`    // order of groups, see List; empty = by name
 	Project   string       `json:"project,omitempty"` // only groups of this project
 	Kind      events.Kind  `json:"kind,omitempty"`    // only groups of this kind
+	Named     []string     `json:"named,omitempty"`   // only groups with a cluster of one of these names, in whatever region
 	After     string       `json:"after,omitempty"`   // groups come in order, after this one
 	Limit     int          `json:"limit,omitempty"`   // at most so many; 0 = 500
 	Rollout   string       `json:"rollout,omitempty"` // or a plan's id

@@ -163,6 +163,8 @@ func (q *Query) matches(g *fleet.GroupView) bool {
 		return false
 	case q.Project != "" && g.Config.Project != q.Project:
 		return false
+	case len(q.Named) > 0 && !slices.ContainsFunc(g.Clusters, func(c fleet.ClusterView) bool { return slices.Contains(q.Named, c.Cluster.Cluster) }):
+		return false
 	}
 	return q.Region == "" || slices.ContainsFunc(g.Clusters, func(c fleet.ClusterView) bool { return c.Cluster.Region == q.Region })
 }

@@ -100,3 +100,16 @@ func TestListNarrows(t *testing.T) {
 		}
 	}
 }
+
+// A group is found by the name of a cluster, in whatever region that is.
+func TestListNamed(t *testing.T) {
+	t.Parallel()
+	all := many(4)
+	all[2].Clusters[1].Cluster.Cluster = "b2"
+	for named, want := range map[string]int{"a": 4, "b": 3, "b2": 1, "nobody": 0} {
+		p, err := answers.List(all, answers.Query{Named: []string{named, "eu-west-1"}})
+		if err != nil || p.Total != want {
+			t.Errorf("%s: %d groups, %v; want %d", named, p.Total, err, want)
+		}
+	}
+}

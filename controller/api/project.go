@@ -7,12 +7,14 @@ import (
 	"github.com/switchback-dr/switchback/controller/fleet"
 )
 
-// Project lists the groups of a project that the principal sees, in the order of their names. Errors: as Query's; none of a project that is not there, which has no groups.
-func (a *Access) Project(ctx context.Context, project string) ([]fleet.GroupView, error) {
+// Project lists the groups of a project that the principal sees, in the order of their names; with names of clusters, only those with a cluster that is called so. Errors: as Query's;
+// none of a project that is not there, which has no groups.
+func (a *Access) Project(ctx context.Context, project string, named ...string) ([]fleet.GroupView, error) {
 	var all []fleet.GroupView
 	for after := ""; ; {
 		var page answers.Groups
-		if err := a.Query(ctx, "groups", map[string]any{"project": project, "after": after, "limit": answers.Most}, &page); err != nil {
+		q := map[string]any{"project": project, "after": after, "limit": answers.Most, "named": named}
+		if err := a.Query(ctx, "groups", q, &page); err != nil {
 			return nil, err
 		}
 		all = append(all, page.Groups...)

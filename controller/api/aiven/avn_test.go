@@ -225,6 +225,20 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s is shown as %v", name, s["service_name"])
 		}
 	}
+	// what is shown of one service names its peers as the list does, although only its own group is asked for
+	w.groups[len(w.groups)-1].Clusters[1].Cluster = events.Ref{Region: "eu-west-1", Cluster: "orders-b"}
+	for _, path := range []string{service + "orders-a.eu-west-1", "/v1/project/shop/service"} {
+		var dest any
+		v := w.ok(t, "GET", path, "")
+		if s, one := v["service"].(map[string]any); one {
+			dest = s["service_integrations"].([]any)[0].(map[string]any)["dest_service"]
+		} else {
+			dest = v["services"].([]any)[0].(map[string]any)["service_integrations"].([]any)[0].(map[string]any)["dest_service"]
+		}
+		if dest != "orders-b.eu-central-1" {
+			t.Errorf("%s calls the recovery %v", path, dest)
+		}
+	}
 	w.ok(t, "PUT", service+"orders-a.eu-west-1", `{"disaster_recovery_role":"failed"}`)
 	if w.last() != "failover orders" {
 		t.Errorf("asked %s", w.last())

@@ -2,6 +2,7 @@ package aiven
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/switchback-dr/switchback/controller/fleet"
@@ -51,6 +52,23 @@ func catalogueOf(project string, groups []fleet.GroupView) *catalogue {
 
 // qualified names a cluster where its own name is not enough; it is understood everywhere.
 func qualified(r events.Ref) string { return r.Cluster + "." + r.Region }
+
+// clusterName is the cluster's own part of a service's name.
+func clusterName(service string) string {
+	name, _, _ := strings.Cut(service, ".")
+	return name
+}
+
+// clusterNames are the names of every cluster of groups.
+func clusterNames(groups []fleet.GroupView) (all []string) {
+	for i := range groups {
+		for _, c := range groups[i].Clusters {
+			all = append(all, c.Cluster.Cluster)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
 // find finds a service by the cluster's name, or by cluster.region; the service bears the name that it was asked by.
 func (c *catalogue) find(name string) (place, error) {

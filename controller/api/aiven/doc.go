@@ -16,8 +16,8 @@ import (
 
 // Fleet shows groups as the leader sees them now. An error means that nobody can say, never that there is none.
 type Fleet interface {
-	// Project lists the groups of a project, of every kind, in the order of their names.
-	Project(ctx context.Context, project string) ([]fleet.GroupView, error)
+	// Project lists the groups of a project, of every kind, in the order of their names; with names of clusters, only those with a cluster that is called so.
+	Project(ctx context.Context, project string, named ...string) ([]fleet.GroupView, error)
 }
 
 // Door takes what is asked. An error means that no answer came; a refusal is an answer.

@@ -90,9 +90,18 @@ func (q *request) answer(f answer) (any, error) {
 	return f(q)
 }
 
-// look reads the project anew.
+// look reads the project anew: as much of it as a request about one service needs, which is its group, and whoever shares a name with one of that group's clusters.
 func (q *request) look() error {
-	groups, err := q.caller.Project(q.Context(), q.project)
+	var named []string
+	if name := q.PathValue("service"); name != "" {
+		named = []string{clusterName(name)}
+	}
+	groups, err := q.caller.Project(q.Context(), q.project, named...)
+	if err == nil && len(named) > 0 {
+		if all := clusterNames(groups); len(all) > 0 {
+			groups, err = q.caller.Project(q.Context(), q.project, all...)
+		}
+	}
 	if err == nil {
 		q.catalogue = catalogueOf(q.project, groups)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,9 +36,10 @@ type world struct {
 }
 
 // Project is the leader's word.
-func (w *world) Project(_ context.Context, project string) (out []fleet.GroupView, err error) {
+func (w *world) Project(_ context.Context, project string, named ...string) (out []fleet.GroupView, err error) {
+	is := func(c fleet.ClusterView) bool { return slices.Contains(named, c.Cluster.Cluster) }
 	for _, g := range w.groups {
-		if g.Config.Project == project {
+		if g.Config.Project == project && (len(named) == 0 || slices.ContainsFunc(g.Clusters, is)) {
 			out = append(out, g)
 		}
 	}

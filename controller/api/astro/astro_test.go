@@ -35,7 +35,7 @@ type world struct {
 	moves   func(*world, string)
 }
 
-func (w *world) Project(_ context.Context, project string) (out []fleet.GroupView, err error) {
+func (w *world) Project(_ context.Context, project string, _ ...string) (out []fleet.GroupView, err error) {
 	for _, g := range w.groups {
 		if g.Config.Project == project {
 			out = append(out, g)
