@@ -100,8 +100,8 @@ type term struct {
 	asks    chan ask
 	queries chan query
 	agendas chan chan<- fleet.Agenda
-	notices chan events.Notice            // told by the loop, which alone numbers them
-	waiting map[string]chan events.Answer // asks in hand, by id
+	notices chan events.Notice // told by the loop, which alone numbers them
+	waiting map[string]waiter  // asks in hand, by id
 	teller  *teller
 	renewAt events.Instant
 	lanes   [events.Lanes]struct {
@@ -115,7 +115,7 @@ func (c *Controller) lead(ctx context.Context, n events.Seq) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	t := &term{
-		c: c, n: n, back: make(chan fleet.Input, 4096), asks: make(chan ask), queries: make(chan query), agendas: make(chan chan<- fleet.Agenda), notices: make(chan events.Notice, 64), waiting: map[string]chan events.Answer{},
+		c: c, n: n, back: make(chan fleet.Input, 4096), asks: make(chan ask), queries: make(chan query), agendas: make(chan chan<- fleet.Agenda), notices: make(chan events.Notice, 64), waiting: map[string]waiter{},
 		teller: newTeller(ctx, c, n), renewAt: c.boot(),
 	}
 	in, err := intake.Run(ctx, c.bus, c.intake, c.log)
@@ -198,7 +198,7 @@ func (t *term) loop(ctx context.Context) error {
 			if err := t.catchUp(ctx); err != nil {
 				return err
 			}
-			t.waiting[a.in.ID] = a.reply
+			t.hold(&a)
 			in = a.in
 		case n := <-t.notices:
 			t.teller.tell(n)
@@ -285,10 +285,7 @@ func (t *term) rest(ctx context.Context, eff fleet.Effects) {
 		t.teller.tell(n)
 	}
 	for _, a := range eff.Answers {
-		if reply := t.waiting[a.ID]; reply != nil {
-			reply <- a
-			delete(t.waiting, a.ID)
-		}
+		t.release(a)
 	}
 }
 

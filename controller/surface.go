@@ -79,7 +79,7 @@ func (c *Controller) listenAPI(scoped prometheus.Registerer) (serve func(context
 	}
 	fleet := surface{c, client.New(c.bus)}
 	server := api.New(api.Options{
-		Fleet: fleet, Tokens: tokens, Sessions: sessions, Rate: cfg.Rate, Proxies: cfg.Proxies, Ready: fleet.ready, Log: c.log, Metrics: scoped,
+		Fleet: fleet, Events: c.bus, Tokens: tokens, Sessions: sessions, Rate: cfg.Rate, Proxies: cfg.Proxies, Ready: fleet.ready, Log: c.log, Metrics: scoped,
 	})
 	aiven.Mount(server)
 	astro.Mount(server)

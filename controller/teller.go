@@ -96,8 +96,12 @@ func (t *teller) run(ctx context.Context) {
 	}
 }
 
-// reportID is the id of a report that says what was lost: the same whoever tells it, so that whoever hears it twice knows; "" = another notice.
+// reportID is the id of what another leader may tell again, of a report that says what was lost and of an audit: the same whoever tells it, so that whoever hears it twice knows;
+// "" = another notice.
 func reportID(n events.Notice) string {
+	if n.Audit != nil {
+		return "audit-" + idHash(n.Audit.Ask)
+	}
 	if n.Report == nil || n.Type != events.NoticeServing && n.Type != events.NoticeRestored {
 		return ""
 	}

@@ -16,6 +16,24 @@ type Notice struct {
 	Facts     []Fact     `json:"facts,omitempty"`
 	Report    *Operation `json:"report,omitempty"` // of an operation that ended
 	Drill     *Drill     `json:"drill,omitempty"`  // of a drill that ended
+	Audit     *Audit     `json:"audit,omitempty"`  // of what was asked for
+}
+
+// Audit is what somebody asked for and what it changed at once; what followed from it is told by events that bear its id or its operation.
+type Audit struct {
+	Ask      string   `json:"ask"` // id
+	Verb     string   `json:"verb"`
+	From     string   `json:"from"` // where it came from: the bus, or the API with an address and a token's id
+	Reason   string   `json:"reason"`
+	Accepted bool     `json:"accepted"`
+	Changes  []Change `json:"changes"` // what it was about, before and after; equal if nothing changed yet
+}
+
+// Change is one thing before and after.
+type Change struct {
+	What   string `json:"what"`
+	Before string `json:"before"`
+	After  string `json:"after"`
 }
 
 // Fact is one piece of evidence behind a decision: what, its value, and how old it was.
@@ -50,6 +68,7 @@ const (
 	NoticeAutomation = "automation" // armed, disarmed, approved
 	NoticeSync       = "sync"       // who has every acknowledged write of a group in sync has changed
 	NoticeTasks      = "tasks"      // the tasks that a move or an outage hit were listed, a person is needed for some, or all of them are accounted for
+	NoticeAudit      = "audit"      // what somebody asked for, from where and why, and what it changed
 	NoticeLeader     = "leader"
 	NoticePlan       = "plan"    // a plan was made and stored
 	NoticeRollout    = "rollout" // a rollout began, opened a wave, waits, was steered or ended

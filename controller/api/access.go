@@ -65,7 +65,7 @@ func (a *Access) Ask(ctx context.Context, ask events.Ask) (events.Answer, error)
 	if err := a.Who.MayAsk(&ask); err != nil {
 		return events.Answer{}, err
 	}
-	if ask.Reason == "" && !ask.DryRun {
+	if ask.Reason == "" && !ask.DryRun && ask.Verb != events.AskPlan {
 		return events.Answer{}, kindNoReason.of(ask.Verb + " says no reason")
 	}
 	if ask.ID == "" {

@@ -46,7 +46,7 @@ var groupAsks = []route{
 }
 
 var otherAsks = []route{
-	askRoute("/regions/{region}/failover", events.AskFailover, append(manyFields, "accept_loss")...),
+	askRoute("/regions/{region}/failover", events.AskFailover, slices.Concat(manyFields, []string{"accept_loss"})...),
 	askRoute("/regions/{region}/switchover", events.AskSwitchover, manyFields...),
 	askRoute("/regions/{region}/failback", events.AskFailback, manyFields...),
 	askRoute("/regions/{region}/drill", events.AskDrill, manyFields...),
@@ -72,11 +72,18 @@ func putAsk(r *http.Request, verb string, fields []string) (*reply, error) {
 	if err := decodeAsk(r, &a, fields); err != nil {
 		return nil, err
 	}
-	a.Group = r.PathValue("group")
-	if c := r.PathValue("cluster"); c != "" {
+	if g := r.PathValue("group"); g != "" {
+		a.Group = g
+	}
+	if x := r.PathValue("rollout"); x != "" {
+		a.Rollout = x
+	}
+	if x := r.PathValue("agent"); x != "" {
+		a.Agent = r.PathValue("region") + "/" + x
+	} else if c := r.PathValue("cluster"); c != "" {
 		a.Cluster = r.PathValue("region") + "/" + c
-	} else {
-		a.Region = r.PathValue("region")
+	} else if x := r.PathValue("region"); x != "" {
+		a.Region = x
 	}
 	if err := withHeaders(r, &a); err != nil {
 		return nil, err
@@ -143,7 +150,7 @@ func withHeaders(r *http.Request, a *events.Ask) error {
 	}
 	tag, ok := strings.CutPrefix(match, `"`)
 	tag, ok2 := strings.CutSuffix(tag, `"`)
-	if !ok || !ok2 || a.Group == "" {
+	if !ok || !ok2 || a.Group == "" || a.Rollout != "" {
 		return kindBadRequest.of(`If-Match: want the ETag of the group, as in "8-1234", on a path of a group`)
 	}
 	a.If = tag
@@ -154,10 +161,13 @@ func withHeaders(r *http.Request, a *events.Ask) error {
 func exists(r *http.Request, a *events.Ask) error {
 	access := From(r)
 	switch {
+	case a.Rollout != "":
+		var x struct{}
+		return access.Query(r.Context(), "rollout", map[string]any{"rollout": a.Rollout, "limit": 1}, &x)
 	case a.Group != "" || a.Cluster != "":
 		var g struct{}
 		return access.Query(r.Context(), "group", map[string]any{"group": a.Group, "cluster": a.Cluster}, &g)
-	case access.Who.All():
+	case access.Who.All() || len(a.Groups) > 0 || a.Select != "":
 		return nil
 	}
 	p := kindForbidden.of(fmt.Sprintf("%s here is about more than the projects of token %s", a.Verb, access.Who.Token))
@@ -174,6 +184,10 @@ func answered(a *events.Ask, ans *events.Answer) (*reply, error) {
 		return nil, refused(ans)
 	}
 	p := &reply{body: ans, header: http.Header{}}
+	if ans.Rollout != "" && !a.DryRun && a.Many() {
+		p.status = http.StatusAccepted
+		p.header.Set("Location", base+"/rollouts/"+ans.Rollout)
+	}
 	for _, i := range ans.Items {
 		if i.Accepted && i.Operation != "" && !a.DryRun {
 			p.status = http.StatusAccepted

@@ -4,20 +4,26 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+
+	"github.com/switchback-dr/switchback/events"
 )
 
 // tables is every operation but the stream of events.
-var tables = [][]route{reads, groupAsks, otherAsks}
+var tables = [][]route{reads, groupAsks, otherAsks, rolloutRoutes, anyAsks}
 
 var reads = []route{
 	{"GET", "/status", nil, look("status")},
-	{"GET", "/groups", []string{"match", "after", "limit"}, listGroups},
+	{"GET", "/regions", nil, regions},
+	{"GET", "/groups", []string{"match", "after", "limit", "show", "sort", "project", "kind", "region"}, listGroups},
 	{"GET", "/groups/{group}", nil, oneGroup},
 	{"GET", "/groups/{group}/why", nil, look("why", "group")},
 	{"GET", "/groups/{group}/operation", nil, look("report", "group")},
 	{"GET", "/regions/{region}/why", nil, look("why", "region")},
+	{"GET", "/clusters/{region}/{cluster}", nil, cluster},
 	{"GET", "/operations/{operation}", nil, look("report", "operation")},
+	{"GET", "/operations/{operation}/report", []string{"format"}, report},
 }
 
 // look answers a query of the bus as it is, about what the path names.
@@ -32,14 +38,39 @@ func look(what string, names ...string) func(*Server, *http.Request) (*reply, er
 	}
 }
 
+// listWords are what those parameters of a list may be that are no names.
+var listWords = map[string][]string{
+	"show": {"needs", "unprotected", "away", "moving", "disarmed", "observed", "drilled"},
+	"sort": {"name", "project", "active", "worst", "lag", "moved", "drill"},
+	"kind": kindWords(),
+}
+
+func kindWords() (all []string) {
+	for _, k := range events.Kinds() {
+		all = append(all, string(k))
+	}
+	return all
+}
+
 func listGroups(_ *Server, r *http.Request) (*reply, error) {
 	limit, err := number(r, "limit", 100, 1, 500)
 	if err != nil {
 		return nil, err
 	}
 	q := map[string]any{"limit": limit}
-	for _, n := range []string{"match", "after"} {
-		q[n] = r.URL.Query().Get(n)
+	for name, values := range r.URL.Query() {
+		if name == "limit" {
+			continue
+		}
+		v := values[0]
+		if words, ok := listWords[name]; ok && !slices.Contains(words, v) {
+			return nil, kindBadRequest.of(fmt.Sprintf("query parameter %s %q: want one of %v", name, v, words))
+		} else if !ok && name != "match" {
+			if err := events.CheckName(name, v); err != nil {
+				return nil, kindBadRequest.of("query parameter " + err.Error())
+			}
+		}
+		q[name] = v
 	}
 	raw, err := From(r).Raw(r.Context(), "groups", q)
 	return &reply{body: raw}, err

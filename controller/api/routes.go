@@ -31,7 +31,8 @@ type route struct {
 type reply struct {
 	status int // 0 = 200
 	header http.Header
-	body   any // encoded as JSON; json.RawMessage as it is; nil = nothing
+	body   any    // encoded as JSON; json.RawMessage as it is
+	text   []byte // instead of body: as it is, of the Content-Type in header
 }
 
 func (s *Server) routes() {
@@ -42,7 +43,7 @@ func (s *Server) routes() {
 			api.Handle(x.method+" "+base+x.path, s.handle(x))
 		}
 	}
-	api.Handle("GET "+streamRoute, http.HandlerFunc(s.events))
+	api.Handle("GET "+base+"/events", http.HandlerFunc(s.eventsOrStream))
 	s.Mount(base+"/", s.orProblem(api), nil)
 	open := http.NewServeMux()
 	open.Handle("GET /api/openapi.yaml", http.HandlerFunc(s.spec))
@@ -88,6 +89,10 @@ func (s *Server) handle(x *route) http.Handler {
 		for k, v := range p.header {
 			w.Header()[k] = v
 		}
+		if p.text != nil {
+			_, _ = w.Write(p.text) // who asked may be gone
+			return
+		}
 		b, err := json.Marshal(p.body)
 		if err != nil {
 			s.o.Log.Error("an answer can't be encoded", "route", x.path, "err", err)
@@ -131,4 +136,15 @@ func orNone(params []string) string {
 		return "none, this path takes none"
 	}
 	return "one of " + strings.Join(params, ", ")
+}
+
+// Operations lists what is served by method and path, as the description has it.
+func Operations() []string {
+	all := []string{"GET " + base + "/events", "GET /api/openapi.yaml", "GET " + problemBase + "{kind}", "GET /healthz", "GET /readyz"}
+	for _, t := range tables {
+		for _, x := range t {
+			all = append(all, x.method+" "+base+x.path)
+		}
+	}
+	return all
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,7 @@ import (
 // Options is what a server is made of.
 type Options struct {
 	Fleet    Fleet
+	Events   Events
 	Tokens   *auth.Tokens
 	Sessions *auth.Sessions
 	Rate     int            // requests a second of one token, twice as many at once
@@ -37,6 +39,8 @@ type Server struct {
 	failures *auth.Limits
 	metrics  *metrics
 	stopping chan struct{} // closed when streams are to end
+	tail     *tail
+	open     atomic.Int64 // streams
 }
 
 const (
@@ -58,6 +62,7 @@ func New(o Options) *Server {
 		o: o, mux: http.NewServeMux(), rate: auth.NewLimits(float64(o.Rate), 2*o.Rate), failures: auth.NewLimits(failuresPerSecond, failuresBurst), metrics: newMetrics(o.Metrics),
 		stopping: make(chan struct{}),
 	}
+	s.tail = &tail{s: s, grown: make(chan struct{})}
 	s.routes()
 	return s
 }
@@ -84,6 +89,13 @@ func (s *Server) Handler() http.Handler { return s.outermost(s.mux) }
 func (s *Server) Serve(ctx context.Context, l net.Listener, conf *tls.Config) error {
 	stop := context.AfterFunc(ctx, func() { close(s.stopping) })
 	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	tailed := make(chan struct{})
+	go func() {
+		defer close(tailed)
+		s.tail.run(ctx)
+	}()
+	defer func() { cancel(); <-tailed }()
 	if conf != nil {
 		l = tls.NewListener(l, conf)
 	}

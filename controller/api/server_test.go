@@ -37,6 +37,7 @@ func (l *logged) String() string {
 // site is one controller for all tests of this package: a hub takes seconds to start.
 type site struct {
 	*apistage.Stage
+	spec                          *spec
 	log                           logged
 	viewer, operator, admin, shop string // tokens; shop is an operator's of one project
 }
@@ -44,13 +45,13 @@ type site struct {
 // TestAPI runs every test that shares the controller. Those that change something change groups that nobody else looks at.
 func TestAPI(t *testing.T) {
 	t.Parallel()
-	s := &site{}
+	s := &site{spec: loadSpec(t)}
 	s.Stage = apistage.Start(t, &s.log)
 	s.Apply(fleet)
 	s.viewer, s.operator, s.admin = s.Token("vera", config.RoleViewer), s.Token("otto", config.RoleOperator), s.Token("ada", config.RoleAdmin)
 	s.shop = s.Token("shopkeeper", config.RoleOperator, "shop")
 	for name, test := range map[string]func(*testing.T){
-		"who": s.who, "roles": s.roles, "projects": s.projects, "refusals": s.refusals, "malformed": s.malformed, "once": s.once, "revoked": s.revoked, "open": s.open, "failures": s.failures,
+		"who": s.who, "roles": s.roles, "projects": s.projects, "refusals": s.refusals, "malformed": s.malformed, "once": s.once, "revoked": s.revoked, "open": s.open, "failures": s.failures, "looks": s.looks, "plans": s.plans, "audited": s.audited, "streamed": s.streamed,
 	} {
 		t.Run(name, test)
 	}
@@ -112,7 +113,7 @@ func (s *site) who(t *testing.T) {
 		{"bearer " + s.viewer, 200, ""},
 		{"aivenv1 " + s.viewer, 200, ""},
 	} {
-		a := s.Do(http.MethodGet, "/api/v1/status", "", "", "Authorization: "+c.header, "X-Forwarded-For: 192.0.2.3")
+		a := s.Do(t, http.MethodGet, "/api/v1/status", "", "", "Authorization: "+c.header, "X-Forwarded-For: 192.0.2.3")
 		want(t, a, c.status)
 		if c.status == 401 {
 			if p := problemOf(t, a); p.Kind() != c.kind || a.Header.Get("WWW-Authenticate") == "" || strings.Contains(string(a.Body), "leader") {
@@ -137,7 +138,7 @@ func (s *site) roles(t *testing.T) {
 		{s.admin, "/groups/orders/failover", `{"reason":"r","unfenced":true}`, 409, "refuse.not-born"},
 		{s.operator, "/groups/orders/failover", `{}`, 400, "no-reason"},
 	} {
-		a := s.Do(http.MethodPost, "/api/v1"+c.path, c.token, c.body)
+		a := s.Do(t, http.MethodPost, "/api/v1"+c.path, c.token, c.body)
 		want(t, a, c.status)
 		if p := problemOf(t, a); p.Kind() != c.kind || p.Remedy == "" {
 			t.Errorf("%s: %s", c.path, a.Body)
@@ -148,20 +149,20 @@ func (s *site) roles(t *testing.T) {
 // Who has one project sees nothing of the others and touches nothing of theirs.
 func (s *site) projects(t *testing.T) {
 	for _, path := range []string{"/status", "/groups", "/groups?match=ledger", "/groups/orders", "/groups/orders/why", "/regions/eu-west-1/why"} {
-		a := s.Do(http.MethodGet, "/api/v1"+path, s.shop, "")
+		a := s.Do(t, http.MethodGet, "/api/v1"+path, s.shop, "")
 		want(t, a, 200)
 		if strings.Contains(string(a.Body), "ledger") || strings.Contains(string(a.Body), "bank") {
 			t.Errorf("%s shows what is not of the project: %s", path, a.Body)
 		}
 	}
 	for _, path := range []string{"/groups/ledger", "/groups/ledger/why", "/groups/ledger/operation", "/groups/nobody"} {
-		want(t, s.Do(http.MethodGet, "/api/v1"+path, s.shop, ""), 404, "no group is called")
+		want(t, s.Do(t, http.MethodGet, "/api/v1"+path, s.shop, ""), 404, "no group is called")
 	}
 	for path, status := range map[string]int{
 		"/groups/ledger/failover": 404, "/groups/ledger/disarm": 404, "/clusters/eu-west-1/ledger-a/restore": 404, "/groups/orders/failover": 409,
 		"/regions/eu-west-1/failover": 403, "/regions/eu-west-1/disarm": 403, "/disarm": 403,
 	} {
-		want(t, s.Do(http.MethodPost, "/api/v1"+path, s.shop, `{"reason":"r"}`), status)
+		want(t, s.Do(t, http.MethodPost, "/api/v1"+path, s.shop, `{"reason":"r"}`), status)
 	}
 	// the leader itself refuses what the API would not let through
 	ans := ask(t, s, events.Ask{ID: "sneaky-1", Verb: events.AskDisarm, Group: "ledger", Projects: []string{"shop"}, Reason: "r"})
@@ -193,15 +194,15 @@ func ask(t *testing.T, s *site, a events.Ask) (ans events.Answer) {
 
 // A refusal is the leader's own, with its rule and its whole answer; where its type is explained it can be read.
 func (s *site) refusals(t *testing.T) {
-	a := s.Do(http.MethodPost, "/api/v1/groups/orders/failover", s.operator, `{"reason":"drill 7"}`)
+	a := s.Do(t, http.MethodPost, "/api/v1/groups/orders/failover", s.operator, `{"reason":"drill 7"}`)
 	want(t, a, 409)
 	p := problemOf(t, a)
 	if p.Rule != "refuse.not-born" || p.Answer == nil || len(p.Answer.Items) != 1 || p.Answer.Items[0].Group != "orders" {
 		t.Errorf("%s", a.Body)
 	}
-	want(t, s.Do(http.MethodGet, p.Type, "", ""), 200, "refused by a rule: refuse.not-born")
-	want(t, s.Do(http.MethodGet, "/api/problems/no-token", "", ""), 200, "nobody is asking")
-	want(t, s.Do(http.MethodGet, "/api/problems/nothing", "", ""), 404)
+	want(t, s.Do(t, http.MethodGet, p.Type, "", ""), 200, "refused by a rule: refuse.not-born")
+	want(t, s.Do(t, http.MethodGet, "/api/problems/no-token", "", ""), 200, "nobody is asking")
+	want(t, s.Do(t, http.MethodGet, "/api/problems/nothing", "", ""), 404)
 }
 
 // What is not understood is refused whole, with what would be right.
@@ -226,6 +227,13 @@ func (s *site) malformed(t *testing.T) {
 		{"POST", "/groups/orders/failover", `{"reason":"r"}`, "If-Match: W/nothing", 400, "If-Match"},
 		{"POST", "/groups/orders/failover", `{"reason":"r"}`, "Idempotency-Key: a b", 400, "Idempotency-Key"},
 		{"POST", "/groups/Orders/failover", `{"reason":"r"}`, "", 400, "position 1"},
+		{"POST", "/plans", `{"do":"failover"}`, "", 400, "neither"},
+		{"POST", "/rollouts", `{"reason":"r"}`, "", 400, "want plan"},
+		{"POST", "/asks", `{"reason":"r"}`, "", 400, "no verb"},
+		{"POST", "/asks", `{"reason":"r","verb":"explode"}`, "", 400, "explode"},
+		{"POST", "/clusters/eu-west-1/orders-a/maintenance", `{"reason":"r","for":"9999h"}`, "", 400, "168h"},
+		{"GET", "/groups?sort=size", "", "", 400, "want one of"},
+		{"GET", "/rollouts?state=x", "", "", 400, "want one of"},
 		{"GET", "/groups?limit=0", "", "", 400, "from 1 to 500"},
 		{"GET", "/groups?limit=1&limit=2", "", "", 400, "2 times"},
 		{"GET", "/groups?metch=x", "", "", 400, "metch"},
@@ -237,7 +245,7 @@ func (s *site) malformed(t *testing.T) {
 		if c.header != "" {
 			headers = append(headers, c.header)
 		}
-		a := s.Do(c.method, "/api/v1"+c.path, s.operator, c.body, headers...)
+		a := s.Do(t, c.method, "/api/v1"+c.path, s.operator, c.body, headers...)
 		want(t, a, c.status, c.says)
 		problemOf(t, a)
 		if c.status == 405 && !strings.Contains(a.Header.Get("Allow"), c.says) {
@@ -249,11 +257,11 @@ func (s *site) malformed(t *testing.T) {
 // The same key gives the same answer and does nothing twice; with another body it is refused.
 func (s *site) once(t *testing.T) {
 	for range 2 {
-		a := s.Do(http.MethodPost, "/api/v1/groups/search/disarm", s.operator, `{"reason":"r"}`, "Idempotency-Key: 7f0c")
+		a := s.Do(t, http.MethodPost, "/api/v1/groups/search/disarm", s.operator, `{"reason":"r"}`, "Idempotency-Key: 7f0c")
 		want(t, a, 409, "refuse.not-born", `"id":"7f0c"`)
 	}
-	want(t, s.Do(http.MethodPost, "/api/v1/groups/search/disarm", s.operator, `{"reason":"other"}`, "Idempotency-Key: 7f0c"), 422)
-	want(t, s.Do(http.MethodPost, "/api/v1/groups/search/disarm", s.admin, `{"reason":"r"}`, "Idempotency-Key: 7f0c"), 422) // somebody else's
+	want(t, s.Do(t, http.MethodPost, "/api/v1/groups/search/disarm", s.operator, `{"reason":"other"}`, "Idempotency-Key: 7f0c"), 422)
+	want(t, s.Do(t, http.MethodPost, "/api/v1/groups/search/disarm", s.admin, `{"reason":"r"}`, "Idempotency-Key: 7f0c"), 422) // somebody else's
 }
 
 // A token that is taken out of the file, or has expired, works no longer.
@@ -263,21 +271,21 @@ func (s *site) revoked(t *testing.T) {
 		t.Fatal(ids, err)
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		a := s.Do(http.MethodGet, "/api/v1/status", token, "", "X-Forwarded-For: 192.0.2.2")
+		a := s.Do(t, http.MethodGet, "/api/v1/status", token, "", "X-Forwarded-For: 192.0.2.2")
 		if a.Status == 401 || a.Status == 429 {
 			break
 		} else if time.Now().After(deadline) {
 			t.Fatal("it still works")
 		}
 	}
-	want(t, s.Do(http.MethodGet, "/api/v1/status", s.viewer, ""), 200)
+	want(t, s.Do(t, http.MethodGet, "/api/v1/status", s.viewer, ""), 200)
 }
 
 // An address that shows no valid token again and again is turned away for a while; a valid token from there is not.
 func (s *site) failures(t *testing.T) {
 	from, limited := "X-Forwarded-For: 10.0.0.1, 2001:db8::7", false
 	for range 30 {
-		a := s.Do(http.MethodGet, "/api/v1/status", "wrong", "", from)
+		a := s.Do(t, http.MethodGet, "/api/v1/status", "wrong", "", from)
 		if limited = a.Status == 429; limited {
 			if a.Header.Get("Retry-After") == "" {
 				t.Error("no Retry-After")
@@ -288,21 +296,54 @@ func (s *site) failures(t *testing.T) {
 	if !limited {
 		t.Error("30 wrong tokens were let try")
 	}
-	want(t, s.Do(http.MethodGet, "/api/v1/status", "wrong", "", "X-Forwarded-For: 2001:db8::8"), 429) // the same network
-	want(t, s.Do(http.MethodGet, "/api/v1/status", s.viewer, "", from), 200)
-	want(t, s.Do(http.MethodGet, "/api/v1/status", "wrong", "", "X-Forwarded-For: 192.0.2.4"), 401)
+	want(t, s.Do(t, http.MethodGet, "/api/v1/status", "wrong", "", "X-Forwarded-For: 2001:db8::8"), 429) // the same network
+	want(t, s.Do(t, http.MethodGet, "/api/v1/status", s.viewer, "", from), 200)
+	want(t, s.Do(t, http.MethodGet, "/api/v1/status", "wrong", "", "X-Forwarded-For: 192.0.2.4"), 401)
 }
 
 // What anybody may see.
 func (s *site) open(t *testing.T) {
-	want(t, s.Do(http.MethodGet, "/healthz", "", ""), 200, "ok")
-	want(t, s.Do(http.MethodGet, "/readyz", "", ""), 200, "ready")
-	want(t, s.Do(http.MethodGet, "/api/openapi.yaml", "", ""), 200, "openapi: 3")
-	want(t, s.Do(http.MethodGet, "/", "", ""), 404)
-	a := s.Do(http.MethodGet, "/api/v1/status", s.viewer, "")
+	want(t, s.Do(t, http.MethodGet, "/healthz", "", ""), 200, "ok")
+	want(t, s.Do(t, http.MethodGet, "/readyz", "", ""), 200, "ready")
+	want(t, s.Do(t, http.MethodGet, "/api/openapi.yaml", "", ""), 200, "openapi: 3")
+	want(t, s.Do(t, http.MethodGet, "/", "", ""), 404)
+	a := s.Do(t, http.MethodGet, "/api/v1/status", s.viewer, "")
 	for _, h := range []string{"X-Request-Id", "Content-Security-Policy", "X-Content-Type-Options", "Cache-Control"} {
 		if a.Header.Get(h) == "" {
 			t.Errorf("no %s", h)
 		}
 	}
+}
+
+// Every look is answered as described.
+func (s *site) looks(t *testing.T) {
+	for path, status := range map[string]int{
+		"/status": 200, "/regions": 200, "/regions/eu-west-1/why": 200, "/regions/nowhere/why": 404, "/groups?sort=worst&show=needs": 200, "/groups?limit=1": 200, "/groups?after=orders&project=shop": 200,
+		"/groups/orders": 200, "/groups/orders/why": 200, "/groups/orders/operation": 404, "/clusters/eu-west-1/orders-a": 200, "/clusters/eu-west-1/nobody": 404, "/operations/orders-8": 404,
+		"/operations/orders-8/report": 404, "/operations/orders-8/report?format=pdf": 400, "/plans": 200, "/plans/x": 404, "/rollouts": 200, "/rollouts?state=done": 200, "/rollouts/x": 404, "/events": 200,
+		"/events?about=orders": 200, "/version": 200, "/whoami": 200,
+	} {
+		want(t, s.Do(t, http.MethodGet, "/api/v1"+path, s.viewer, ""), status)
+	}
+	want(t, s.Do(t, http.MethodGet, "/api/v1/whoami", s.shop, ""), 200, `"actor":"shopkeeper"`, `"projects":["shop"]`)
+	page := s.Do(t, http.MethodGet, "/api/v1/groups?limit=2", s.viewer, "")
+	want(t, page, 200, `"more":true`, `"ledger"`, `"orders"`)
+	want(t, s.Do(t, http.MethodGet, "/api/v1/groups?limit=2&after=orders", s.viewer, ""), 200, `"more":false`, `"search"`)
+}
+
+// What is planned and steered goes the same way; a plan of groups of others is nobody's.
+func (s *site) plans(t *testing.T) {
+	a := s.Do(t, http.MethodPost, "/api/v1/plans", s.operator, `{"do":"failover","groups":["orders","ledger"]}`)
+	if a.Status != 201 && a.Status != 409 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	want(t, s.Do(t, http.MethodPost, "/api/v1/plans", s.shop, `{"do":"failover","groups":["orders","ledger"]}`), 409, "no group is called")
+	want(t, s.Do(t, http.MethodPost, "/api/v1/plans", s.shop, `{"do":"failover","select":"project=bank"}`), 409, "more than the projects")
+	want(t, s.Do(t, http.MethodPost, "/api/v1/rollouts", s.operator, `{"plan":"none","reason":"r"}`), 404)
+	want(t, s.Do(t, http.MethodPost, "/api/v1/rollouts/none/pause", s.operator, `{"reason":"r"}`), 404)
+	want(t, s.Do(t, http.MethodPost, "/api/v1/asks", s.operator, `{"verb":"failover","group":"orders","reason":"r"}`), 409, "refuse.not-born")
+	want(t, s.Do(t, http.MethodPost, "/api/v1/asks", s.viewer, `{"verb":"failover","group":"orders","reason":"r"}`), 403)
+	want(t, s.Do(t, http.MethodPost, "/api/v1/asks", s.shop, `{"verb":"failover","group":"ledger","reason":"r"}`), 409, "no group is called")
+	want(t, s.Do(t, http.MethodPost, "/api/v1/agents/eu-west-1/db1/rejoin", s.admin, `{"reason":"r"}`), 409)
+	want(t, s.Do(t, http.MethodPost, "/api/v1/record/rebuild", s.operator, `{"dry_run":true}`), 403)
 }

@@ -70,6 +70,11 @@ func (c *conn) get(ctx context.Context, stream string, req getRequest) (*Message
 	if err != nil {
 		return nil, err
 	}
+	return got(m)
+}
+
+// got reads the answer to a direct get of one message.
+func got(m *nats.Msg) (*Message, error) {
 	switch status := m.Header.Get("Status"); status {
 	case "":
 		msg, err := stored(m)
@@ -217,4 +222,51 @@ func (p *page) take(m *nats.Msg) (done bool, err error) {
 	default:
 		return true, fmt.Errorf("the server answers %s %s", status, m.Header.Get("Description"))
 	}
+}
+
+// Since reads at most so many stored messages that match, in order, from a sequence on, of whichever server is asked in turn: one that is behind has fewer. Here alone, for surfaces that
+// show a stream: nothing that decides reads one so.
+func (n *NATS) Since(ctx context.Context, stream, pattern string, from events.Seq, most int) ([]Message, error) {
+	up, err := n.inTurn()
+	for _, c := range up {
+		var p page
+		if p, err = c.many(ctx, stream, getRequest{Next: pattern, Seq: max(from, 1), Batch: min(most, walkBatch)}); err == nil {
+			return p.messages, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, fmt.Errorf("read %s of stream %s from %d: %w", pattern, stream, from, err)
+}
+
+// Newest is the sequence of the newest stored message that matches, 0 if there is none; of whichever server is asked in turn.
+func (n *NATS) Newest(ctx context.Context, stream, pattern string) (events.Seq, error) {
+	up, err := n.inTurn()
+	for _, c := range up {
+		var m *Message
+		if m, err = c.newest(ctx, stream, pattern); err == nil {
+			if m == nil {
+				return 0, nil
+			}
+			return m.Seq, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return 0, fmt.Errorf("read the newest %s of stream %s: %w", pattern, stream, err)
+}
+
+// newest is a direct get of a pattern, which a subject can't hold.
+func (c *conn) newest(ctx context.Context, stream, pattern string) (*Message, error) {
+	data, err := json.Marshal(getRequest{Last: pattern})
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.ask(ctx, nil, &nats.Msg{Subject: "$JS.API.DIRECT.GET." + stream, Data: data})
+	if err != nil {
+		return nil, err
+	}
+	return got(m)
 }

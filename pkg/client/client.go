@@ -149,7 +149,7 @@ func readEvent(m bus.Message) (e Event, ok bool) {
 // kinds are the types of notices, which are the second token of their subjects.
 var kinds = []string{
 	events.NoticeVerdict, events.NoticeDecision, events.NoticeWait, events.NoticeRefused, events.NoticeFenced, events.NoticePromoted, events.NoticeServing,
-	events.NoticeProtected, events.NoticeRestoring, events.NoticeRestored, events.NoticeAborted, events.NoticeFailed, events.NoticeBorn, events.NoticeResumed, events.NoticeDrill, events.NoticeAlarm, events.NoticeAutomation, events.NoticeTasks, events.NoticeLeader, events.NoticePlan, events.NoticeRollout,
+	events.NoticeProtected, events.NoticeRestoring, events.NoticeRestored, events.NoticeAborted, events.NoticeFailed, events.NoticeBorn, events.NoticeResumed, events.NoticeDrill, events.NoticeAlarm, events.NoticeAutomation, events.NoticeTasks, events.NoticeLeader, events.NoticePlan, events.NoticeRollout, events.NoticeSync, events.NoticeAudit,
 }
 
 // History reads the newest kept notice of each type, about one group or region, or (about "") about each. Oldest first.
