@@ -56,7 +56,7 @@ var measurements = []measured{
 		{"airflow_ti_failures", "Tries of tasks that failed, of those the database has."},
 	}, `SELECT count(*) FILTER (WHERE state = 'success')::float8, count(*) FILTER (WHERE state = 'failed')::float8 FROM (
  SELECT state FROM task_instance WHERE state IN ('success','failed') UNION ALL SELECT state FROM task_instance_history WHERE state IN ('success','failed')) x`},
-	{"task_instance", []string{"dag_id"}, []column{{"airflow_task_duration", "How long tasks that succeeded took that ended within the last hour, on average."}},
+	{"task_instance.duration", []string{"dag_id"}, []column{{"airflow_task_duration", "How long tasks that succeeded took that ended within the last hour, on average."}},
 		`SELECT dag_id, avg(duration)::float8 FROM task_instance WHERE state = 'success' AND duration IS NOT NULL AND end_date > now() - interval '1 hour' GROUP BY 1`},
 	{"dag_run", []string{"dag_id"}, []column{{"airflow_dagrun_duration", "How long the last DAG run that succeeded took."}},
 		`SELECT DISTINCT ON (dag_id) dag_id, extract(epoch FROM end_date - start_date)::float8 FROM dag_run WHERE state = 'success' AND end_date IS NOT NULL AND start_date IS NOT NULL ORDER BY dag_id, end_date DESC`},
