@@ -226,9 +226,6 @@ func without(rs []events.Ref, c events.Ref) []events.Ref {
 
 func syncOff(f *Facts, o *Outcome) {
 	s := f.syncing(o)
-	if len(s.Told) == 0 {
-		return // another row of this step took the last one out
-	}
 	left := s.Told[0]
 	s.Tell(o.Record.Epoch, nil)
 	s.Once = false
@@ -237,9 +234,6 @@ func syncOff(f *Facts, o *Outcome) {
 
 func syncBroken(f *Facts, o *Outcome) {
 	s := f.syncing(o)
-	if len(s.Told) == 0 {
-		return // as above
-	}
 	left := s.Told[0]
 	s.Set = nil
 	s.Tell(o.Record.Epoch, s.Told)

@@ -6,7 +6,7 @@ import (
 	"github.com/switchback-dr/switchback/events"
 )
 
-// upkeeps is the table of what keeps everybody told. Unlike moves every row that matches is done.
+// upkeeps is the table of what keeps everybody told. Unlike moves every row that matches is done, and each sees the record as the rows before it left it.
 var upkeeps = [...]row{
 	{"upkeep.unfenced", "active", "the old active of a waived or external fence, or of a cut, has not been told yet (C4)", func(f *Facts) bool {
 		op := f.Record.Op
@@ -79,38 +79,62 @@ var upkeeps = [...]row{
 	}, leave, "it is let go: no candidate, and nothing of it is fenced or started any more"},
 	{"sync.off", "active", "the group is not in sync any more, and its active is told to wait", syncRow("sync.off"), syncOff, "everybody has left the sync set, and commits wait for nobody"},
 	{"sync.broken", "active", "the active says that it does not wait as told any more", syncRow("sync.broken"), syncBroken, "nobody counts as having every write until it was seen to wait anew"},
-	{"sync.joined", "active", "the active was seen to wait for a cluster, which has everything acknowledged before", syncRow("sync.joined"), syncJoined, "it has every acknowledged write from here on"},
 	{"sync.join", "active", "nobody whom commits wait for will do, and a passive streams", syncRow("sync.join"), syncJoin, "the active is told to wait for it, too; it joins once that is seen"},
 	{"sync.leave", "active", "commits wait for a cluster too long, or another has taken its place", syncRow("sync.leave"), syncLeave, "it leaves the set, and then commits do not wait for it any more"},
+	// After the one that has somebody leave: who takes a place stands in the stored record before anybody makes room.
+	{"sync.joined", "active", "the active was seen to wait for a cluster, which has everything acknowledged before", syncRow("sync.joined"), syncJoined, "it has every acknowledged write from here on"},
 	{"upkeep.tell", "active", "a cluster's reported epoch is below the record's (C11)", func(f *Facts) bool { return len(f.behindEpoch()) > 0 }, func(f *Facts, o *Outcome) {
-		r := o.Record
-		if r == nil {
-			r = f.Record
-		}
 		for _, c := range f.behindEpoch() {
-			if r.Member(c) != nil { // it may just have left
-				o.Sets = append(o.Sets, f.set(r, c))
-			}
+			o.Sets = append(o.Sets, f.set(f.Record, c))
 		}
 	}, "every cluster learns the epoch"},
 }
 
-// upkeep does every row that matches.
+// upkeep does every row that matches. None looks at what another one of the same step has done away with: a restore that ended, a cluster that left, a set that is empty.
 func upkeep(f *Facts, o *Outcome) {
 	moved, phase := o.Rule, f.phase()
 	for _, r := range upkeepsIn[phase] {
-		if r.is(f) {
-			told := len(o.Notices)
-			o.Rule, o.Upkeep = r.id, append(o.Upkeep, r.id) // what it tells bears its own id
-			r.do(f, o)
-			for j := told; j < len(o.Notices); j++ {
-				if o.Notices[j].Why == "" {
-					o.Notices[j].Why = f.say(r.why, o)
-				}
+		if !r.is(f) {
+			continue
+		}
+		told := len(o.Notices)
+		o.Rule, o.Upkeep = r.id, append(o.Upkeep, r.id) // what it tells bears its own id
+		r.do(f, o)
+		for j := told; j < len(o.Notices); j++ {
+			if o.Notices[j].Why == "" {
+				o.Notices[j].Why = f.say(r.why, o)
 			}
+		}
+		if o.Record == nil {
+			continue
+		}
+		if f = f.beside(o.Record); f.phase() != phase {
+			break // it was released: what is left of this table is not about it
 		}
 	}
 	o.Rule = moved
+}
+
+// beside is what is known beside another record than the one the facts were gathered for: of the clusters all that their agents say, and what that record says of
+// them. What is as old as the sync order is new again where that order is.
+func (f *Facts) beside(r *events.Record) *Facts {
+	g := *f
+	g.Record, g.Members = r.Clone(), make([]Cluster, 0, len(r.Members))
+	for _, m := range g.Record.Members {
+		c := *f.member(m.Cluster)
+		for i := range f.Joining {
+			if f.Joining[i].Cluster == m.Cluster {
+				c = f.Joining[i]
+			}
+		}
+		m.Peer, m.Cert, m.Address = c.Peer, c.Cert, c.Address // by its agent's word
+		c.Member = m
+		g.Members = append(g.Members, c)
+	}
+	if was, is := f.Record.Sync, r.Sync; is != nil && (was == nil || was.Version != is.Version) {
+		g.SyncAge = 0
+	}
+	return &g
 }
 
 // newest keeps the last command of each cluster: one batch holds one message per subject.
