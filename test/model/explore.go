@@ -19,8 +19,6 @@ type Result struct {
 	Bad      string   // the invariant that broke, "" = none
 	Trace    []string // a shortest way there
 	Complete bool     // every state within the bounds was seen
-	Dead     int      // states from which, without faults, no good state is reached; -1 = not looked for
-	DeadEnd  string
 	Shapes   int
 	Runs     int // of the shipped cores; everything else was remembered
 	Took     time.Duration
@@ -44,9 +42,12 @@ func Explore(cfg *Config, limit int, progress func(string)) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	x := &search{m: m, seen: map[uint64]uint64{}, first: w.pack()}
+	x := &search{m: m, seen: map[uint64]uint64{}, first: w.pack(), ends: ends{from: map[uint64][]uint64{}}}
 	r := x.run(limit, progress)
-	r.Shapes, r.Runs, r.Took, r.Dead = len(m.shape), m.misses, time.Since(began), -1
+	if dead := x.ends.dead(); r.Complete && len(dead) > 0 {
+		r.Bad, r.Trace = fmt.Sprintf("I9 nothing leads back to one active and healthy passives from %d states", len(dead)), x.trace(dead[0])
+	}
+	r.Shapes, r.Runs, r.Took = len(m.shape), m.misses, time.Since(began)
 	return r, nil
 }
 
@@ -54,6 +55,7 @@ type search struct {
 	m     *machine
 	seen  map[uint64]uint64 // fingerprint to its parent's
 	first string
+	ends  ends
 }
 
 func (x *search) run(limit int, progress func(string)) (r Result) {
@@ -65,6 +67,7 @@ func (x *search) run(limit int, progress func(string)) (r Result) {
 		for _, s := range front {
 			from := fingerprint(s)
 			w := x.m.unpack(s)
+			x.ends.look(from, w)
 			for _, mv := range w.moves() {
 				t := w.clone()
 				mv.do(t)
@@ -72,6 +75,7 @@ func (x *search) run(limit int, progress func(string)) (r Result) {
 				r.Moves++
 				b := t.pack()
 				f := fingerprint(b)
+				x.ends.step(from, f, mv.fault)
 				if _, ok := x.seen[f]; ok {
 					continue
 				}

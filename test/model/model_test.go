@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -74,5 +75,20 @@ func TestARemovedRuleIsFound(t *testing.T) {
 	}
 	if err := Without("m01"); err == nil {
 		t.Error("this build can take rules away: it is not the shipped code")
+	}
+}
+
+func TestDeadEndsAreFound(t *testing.T) {
+	t.Parallel()
+	e := ends{from: map[uint64][]uint64{}, order: []uint64{1, 2, 3, 4, 5}, back: []uint64{1}}
+	e.step(1, 2, false)
+	e.step(2, 1, false)
+	e.step(1, 3, true)
+	e.step(3, 1, true) // only what goes wrong once more leads back
+	e.step(3, 4, false)
+	e.step(4, 3, false)
+	e.step(4, 5, false)
+	if got := e.dead(); !slices.Equal(got, []uint64{3, 4, 5}) {
+		t.Errorf("dead ends %v: want 3, 4 and 5", got)
 	}
 }
