@@ -21,7 +21,6 @@ const queryLimit = 3 * time.Second
 
 // query is what the loop is asked for: the picture, and what asks about a group would be answered.
 type query struct {
-	group string
 	asks  []events.Ask
 	reply chan look
 }
@@ -57,14 +56,13 @@ func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
 		}
 	}
 	for i := range q.Asks {
-		q.Asks[i].Group = q.Group
 		if err := q.Asks[i].Check(); err != nil {
 			return nil, fmt.Errorf("query %s: ask %d: %w", what, i, err)
 		}
 	}
 	reply := make(chan look, 1)
 	select {
-	case t.queries <- query{q.Group, q.Asks, reply}:
+	case t.queries <- query{q.Asks, reply}:
 	case <-ctx.Done():
 		return nil, errBusy
 	}
@@ -77,8 +75,7 @@ func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
 	v := l.view.Of(q.Projects)
 	switch what {
 	case "would":
-		_, err := find(v, q.Group)
-		return answers.Would{Items: l.would}, err
+		return answers.Would{Items: seen(v, q.Asks, l.would)}, nil
 	case "status":
 		return t.status(v), nil
 	case "groups":
@@ -99,9 +96,23 @@ func (t *term) ask(ctx context.Context, what string, data []byte) (any, error) {
 	return nil, fmt.Errorf("query %q: want status, groups, group, would, why, report, rollouts, rollout or tasks", what)
 }
 
+// seen leaves of what would be answered what is about groups and rollouts that may be seen.
+func seen(v fleet.View, asks []events.Ask, would []events.AnswerItem) []events.AnswerItem {
+	for i := range would {
+		_, err := find(v, asks[i].Group)
+		if asks[i].Rollout != "" {
+			_, err = rolloutOf(v, answers.Query{Rollout: asks[i].Rollout, Limit: 1})
+		}
+		if err != nil {
+			would[i] = events.AnswerItem{Group: asks[i].Group, Why: err.Error()}
+		}
+	}
+	return would
+}
+
 func (t *term) answer(q query) look {
 	now := t.c.now()
-	return look{t.fleet.View(now), t.fleet.Would(now, q.group, q.asks)}
+	return look{t.fleet.View(now), t.fleet.Would(now, q.asks)}
 }
 
 func (t *term) status(v fleet.View) answers.Status {

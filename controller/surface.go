@@ -83,8 +83,11 @@ func (c *Controller) listenAPI(scoped prometheus.Registerer) (serve func(context
 	})
 	aiven.Mount(server)
 	astro.Mount(server)
+	told := &news{}
+	c.mountConsole(server, sessions, told, scoped)
 	return func(ctx context.Context) {
 		go tokens.Watch(ctx)
+		go told.listen(ctx, c)
 		if err := server.Serve(ctx, l, conf); err != nil {
 			c.log.Error("the API stopped", telemetry.Err(err))
 		}

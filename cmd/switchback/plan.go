@@ -206,7 +206,7 @@ func (p *page) plan(s *storedRollout) {
 	if since := p.now.Sub(r.Made); since > 5*time.Second {
 		old = "made " + words.Age(since) + " ago"
 	}
-	p.line("plan %s (%s, good for %s)  %s of %s  %s  ~%s  expected loss %s", r.ID, old, words.Age(events.PlanGood), r.Verb, r.About(), towards(s.Moves), words.Age(r.Takes.D()), planLoss(r))
+	p.line("plan %s (%s, good for %s)  %s of %s  %s  ~%s  expected loss %s", r.ID, old, words.Age(events.PlanGood), r.Verb, r.About(), towards(s.Moves), words.Age(r.Takes.D()), words.PlanLoss(r))
 	var rows [][]string
 	for n, w := range r.Waves {
 		gate := "all well"
@@ -235,20 +235,6 @@ func (p *page) plan(s *storedRollout) {
 		p.line("restores: at most %d at once of one host, %d towards one region", r.Limits.Restores, r.Limits.Restoring)
 	}
 	p.line("unprotected afterwards: %d.   run it: switchback %s --plan %s", r.Bare, r.Verb, r.ID)
-}
-
-func planLoss(r *events.Rollout) string {
-	text := words.Size(r.Loss.Bytes)
-	if r.Loss.Bytes == 0 {
-		text = "0"
-	}
-	if r.Loss.Most > 0 {
-		text += fmt.Sprintf(", at most %s of one group", words.Age(r.Loss.Most.D()))
-	}
-	if r.Loss.Unknown > 0 {
-		text += fmt.Sprintf(", unknown of %d groups", r.Loss.Unknown)
-	}
-	return text
 }
 
 // towards says how many groups move, and where to.

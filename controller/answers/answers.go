@@ -57,7 +57,7 @@ type Why struct {
 	History []events.Envelope `json:"history"` // newest last
 }
 
-// Would is the answer to q.would: what each of Asks about Group would be answered now, in order. Nothing is asked, stored or told.
+// Would is the answer to q.would: what each of Asks would be answered now, in order. Nothing is asked, stored or told.
 type Would struct {
 	Items []events.AnswerItem `json:"items"`
 }

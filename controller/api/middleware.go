@@ -163,6 +163,32 @@ func (s *Server) authenticate(next http.Handler, refuse Refuse) http.Handler {
 	})
 }
 
+// Session is the fleet as who has a request's session may see and move it; for what is mounted open. What may change something has to prove that a page of ours made it. Errors: those
+// of auth.Sessions.Check.
+func (s *Server) Session(r *http.Request) (*Access, error) {
+	who, err := s.o.Sessions.Check(r)
+	if err != nil {
+		return nil, err
+	}
+	c := callOf(r)
+	c.access = &Access{Who: who, From: s.from(c, who), fleet: s.o.Fleet}
+	return c.access, nil
+}
+
+// Login begins a session with a token. After a few wrong ones of an address it takes its time. The error is a sentence for who gave the token.
+func (s *Server) Login(w http.ResponseWriter, r *http.Request, token string) error {
+	_, err := s.o.Sessions.Begin(w, token)
+	if err == nil {
+		return nil
+	}
+	s.metrics.failures.WithLabelValues("login").Inc()
+	if wait := s.failures.Take(auth.AddressKey(callOf(r).from), time.Now()); wait > 0 {
+		s.metrics.limited.WithLabelValues("address").Inc()
+		return fmt.Errorf("too many tries from this address were without a valid token: wait %d s", seconds(wait))
+	}
+	return err
+}
+
 // from says where a request came from, as the audit shows it.
 func (s *Server) from(c *call, who *auth.Principal) string {
 	return fmt.Sprintf("api %s token %s", c.from, who.Token)

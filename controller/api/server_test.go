@@ -306,7 +306,12 @@ func (s *site) open(t *testing.T) {
 	want(t, s.Do(t, http.MethodGet, "/healthz", "", ""), 200, "ok")
 	want(t, s.Do(t, http.MethodGet, "/readyz", "", ""), 200, "ready")
 	want(t, s.Do(t, http.MethodGet, "/api/openapi.yaml", "", ""), 200, "openapi: 3")
-	want(t, s.Do(t, http.MethodGet, "/", "", ""), 404)
+	want(t, s.Stage.Do(http.MethodGet, "/nowhere", "", ""), 404)
+	if a := s.Stage.Do(http.MethodGet, "/", "", ""); a.Status != 303 || a.Header.Get("Location") != "/console/" {
+		t.Errorf("the root leads to %d %s: want the console", a.Status, a.Header.Get("Location"))
+	}
+	want(t, s.Stage.Do(http.MethodGet, "/console/login", "", ""), 200, "Log in")
+	want(t, s.Stage.Do(http.MethodPost, "/console/login", "", "token=wrong", "Content-Type: application/x-www-form-urlencoded"), 401, "not known")
 	a := s.Do(t, http.MethodGet, "/api/v1/status", s.viewer, "")
 	for _, h := range []string{"X-Request-Id", "Content-Security-Policy", "X-Content-Type-Options", "Cache-Control"} {
 		if a.Header.Get(h) == "" {

@@ -23,7 +23,7 @@ func TestWould(t *testing.T) {
 		{Verb: events.AskSwitchover, Actor: "alice", Group: name, Reason: "r", DryRun: true}, {Verb: events.AskAbort, Actor: "alice", Group: name, Reason: "r"},
 	}
 	before, stored := c.f.View(c.now), c.seq
-	would := c.f.Would(c.now, name, asks)
+	would := c.f.Would(c.now, asks)
 	if len(would) != len(asks) || c.seq != stored {
 		t.Fatalf("%d answers to %d asks, %d messages stored", len(would), len(asks), c.seq-stored)
 	}
@@ -43,7 +43,8 @@ func TestWould(t *testing.T) {
 	if !would[0].Accepted || would[1].Accepted || would[1].Rule != "refuse.at-home" {
 		t.Errorf("a failover at home %+v, a failback %+v", would[0], would[1])
 	}
-	if got := c.f.Would(c.now, "nobody", asks); got != nil {
-		t.Errorf("of a group that is not known: %+v", got)
+	got := c.f.Would(c.now, []events.Ask{{Verb: events.AskFailover, Actor: "alice", Group: "nobody"}, {Verb: events.AskPause, Actor: "alice", Rollout: "deadbeef"}})
+	if len(got) != 2 || got[0].Accepted || got[0].Rule != "" || got[1].Accepted || got[1].Why == "" {
+		t.Errorf("of what is not known: %+v", got)
 	}
 }

@@ -130,6 +130,18 @@ func retry(s *State, group string) {
 	}
 }
 
+// Refuses says why a person can't steer a rollout so; "" if they can.
+func Refuses(s *State, verb, group string) string {
+	for _, st := range steerings {
+		if st.verb == verb {
+			return st.not(s, group)
+		}
+	}
+	return verb + noSteering
+}
+
+const noSteering = " is nothing a rollout takes: want pause, resume, skip, retry or abort"
+
 // Steer does what a person asks of a rollout, at once; or says why not.
 func Steer(s *State, verb, group, by, reason string, wall time.Time) (ok bool, why string, tell []events.Notice) {
 	for _, st := range steerings {
@@ -157,5 +169,5 @@ func Steer(s *State, verb, group, by, reason string, wall time.Time) (ok bool, w
 		n.By = by
 		return true, why, []events.Notice{n}
 	}
-	return false, fmt.Sprintf("%s is nothing a rollout takes: want pause, resume, skip, retry or abort", verb), nil
+	return false, verb + noSteering, nil
 }

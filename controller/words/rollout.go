@@ -18,3 +18,18 @@ func RolloutNext(r *events.Rollout) string {
 	}
 	return ""
 }
+
+// PlanLoss is what a plan expects to lose.
+func PlanLoss(r *events.Rollout) string {
+	text := Size(r.Loss.Bytes)
+	if r.Loss.Bytes == 0 {
+		text = "0"
+	}
+	if r.Loss.Most > 0 {
+		text += fmt.Sprintf(", at most %s of one group", Age(r.Loss.Most.D()))
+	}
+	if r.Loss.Unknown > 0 {
+		text += fmt.Sprintf(", unknown of %d groups", r.Loss.Unknown)
+	}
+	return text
+}

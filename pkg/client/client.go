@@ -135,6 +135,26 @@ func (c *Client) Events(f func(Event)) (stop func(), err error) {
 	})
 }
 
+// Kept reads the newest kept notice of a type about each group and region, oldest first.
+func (c *Client) Kept(ctx context.Context, kind string) (es []Event, err error) {
+	ms, err := c.bus.All(ctx, events.StreamEvents, events.Prefix+"event."+kind+".*")
+	if err != nil {
+		return nil, fmt.Errorf("read kept events: %w", err)
+	}
+	for _, m := range ms {
+		if e, ok := readEvent(m); ok {
+			es = append(es, e)
+		}
+	}
+	return es, nil
+}
+
+// Read reads the notice out of its envelope; not ok: it is none.
+func Read(env events.Envelope) (e Event, ok bool) {
+	e.Envelope = env
+	return e, env.SpecVersion != "" && json.Unmarshal(env.Data, &e.Notice) == nil
+}
+
 // readEvent leaves out what is kept for other readers on the same stream: answers, which are no envelopes, and the copies that keep reports.
 func readEvent(m bus.Message) (e Event, ok bool) {
 	if strings.HasPrefix(m.Subject, events.SubjectOperation("")) {

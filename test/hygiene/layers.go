@@ -46,6 +46,7 @@ var layers = []layer{
 	{"controller/answers", []string{"events", "controller/fleet"}},
 	{"controller/words", []string{"events", "controller/gate", "controller/decide", "controller/rollout", "controller/fleet", "pkg/document"}},
 	{"controller", []string{"events", "pkg/...", "controller/..."}}, // the shell wires its parts
+	{"controller/console/...", []string{"events", "pkg/client", "pkg/document", "pkg/telemetry", "controller/gate", "controller/decide", "controller/rollout", "controller/fleet", "controller/answers", "controller/words", "controller/console/..."}},
 	{"controller/api/...", []string{"events", "pkg/...", "controller/gate", "controller/decide", "controller/rollout", "controller/fleet", "controller/answers", "controller/words", "controller/api/..."}}, // surfaces over one server
 	{"controller/...", []string{"events", "pkg/...", "controller/gate", "controller/decide", "controller/rollout", "controller/fleet", "controller/answers", "controller/words"}},
 

@@ -24,6 +24,7 @@ const (
 	hostPorts      = 10
 	controlMetrics = "8703"
 	hubMetrics     = "8704"
+	ownAPIPort     = "8700"
 )
 
 // site is what the templates see.
@@ -37,6 +38,7 @@ type site struct {
 	Bin, User, Kernel    string
 	Profile, Name, State string
 	Peers, Metrics       int
+	Tokens               string    // file of the API's tokens; empty = no API
 	Servers              []*Server // of the host
 	Plains               []*Plain  // of the host
 	Workflows            []*Workflow
@@ -59,7 +61,8 @@ name: c1
 nats: {servers: {{template "servers" .}}}
 tls: {cert: {{.Controller.Cert}}, key: {{.Controller.Key}}, ca: {{.Controller.CA}}}
 metrics: {listen: {{.Address}}:` + controlMetrics + `}
-{{end}}
+{{if .Tokens}}api: {listen: {{.Address}}:` + ownAPIPort + `, tokens: {{.Tokens}}}
+{{end}}{{end}}
 {{- define "agent"}}region: {{.Region}}
 name: {{.Name}}
 hub: {{template "servers" .}}
@@ -110,6 +113,9 @@ func (s *Stage) writeRegion(region string, a *authority) error {
 	}
 	for _, r := range Regions {
 		d.Addresses[r] = s.net.address(r)
+	}
+	if s.options.API {
+		d.Tokens = s.tokens()
 	}
 	var err error
 	d.Controller, err = a.issue(region+"-controller", d.Address)

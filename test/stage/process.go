@@ -213,9 +213,14 @@ func (s *Stage) send(kind Kind, region string, sig syscall.Signal, wait bool) er
 // Command runs the binary with these arguments outside every region, with the hub's addresses in its environment, and returns what it printed to
 // standard output. The error of a program that ran holds what it printed to standard error; errors.As finds its *exec.ExitError.
 func (s *Stage) Command(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, s.options.Binary, args...)
+	return s.RunOutside(ctx, []string{"SWITCHBACK_HUB=" + s.hubList()}, s.options.Binary, args...)
+}
+
+// RunOutside runs any program as Command does, with more in its environment.
+func (s *Stage) RunOutside(ctx context.Context, env []string, path string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = s.home.dir
-	cmd.Env = append(os.Environ(), "SWITCHBACK_HUB="+s.hubList())
+	cmd.Env = append(os.Environ(), env...)
 	var out, bad limited
 	cmd.Stdout, cmd.Stderr = &out, &bad
 	err := s.net.start(Outside, cmd)
@@ -223,7 +228,7 @@ func (s *Stage) Command(ctx context.Context, args ...string) (string, error) {
 		err = cmd.Wait()
 	}
 	if err != nil {
-		return string(out), fmt.Errorf("switchback %v: %w: %s", args, err, bad)
+		return string(out), fmt.Errorf("%s %v: %w: %s", filepath.Base(path), args, err, bad)
 	}
 	return string(out), nil
 }

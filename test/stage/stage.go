@@ -36,6 +36,8 @@ type Options struct {
 
 	Airflow string // virtual environment with Apache Airflow, for groups with a Database
 
+	API bool // every controller serves the API, to whoever holds a token of Token
+
 	Metrics string // metrics of every agent's file, in YAML; OUTSIDE in it is the address of whoever receives them there
 
 	Settings string // more lines for every server's postgresql.conf
