@@ -176,7 +176,11 @@ func (f *Fleet) Apply(now Now, in Input) Effects {
 	} else {
 		eff.Wake = min(eff.Wake, due)
 	}
-	units = append(units, f.expire(now.Boot, &eff)...)
+	if slices.ContainsFunc(units, func(u unit) bool { return u.auto }) {
+		eff.Wake = now.Boot // approvals expire in a step of their own: automation is stored once in a batch, or the server refuses all of it, and the next leader's too
+	} else {
+		units = append(units, f.expire(now.Boot, &eff)...)
+	}
 	units = append(units, f.decideDirty(now, &eff)...)
 	f.outages(now, &eff)
 	units = append(units, f.paceRollouts(now, &eff)...)
