@@ -37,6 +37,11 @@ type settings struct {
 		CertKey config.SecretFile `yaml:"cert_key"`
 		CA      string            `yaml:"ca"`
 	} `yaml:"identity"`
+	API struct {
+		URLs  []string          `yaml:"urls"`
+		Token config.SecretFile `yaml:"token"`
+		CA    string            `yaml:"ca"`
+	} `yaml:"api"`
 }
 
 func (a *app) settings() (s settings, path string, err error) {
@@ -137,6 +142,9 @@ func (a *app) hubOptions() (bus.Options, error) {
 
 // connect reaches the hub, by at least one of its servers.
 func (a *app) connect(ctx context.Context) (*bus.NATS, error) {
+	if len(a.api) > 0 || a.env("SWITCHBACK_API") != "" {
+		return nil, usage("this verb reads and writes what only the bus has: want --hub, and no --api (nor SWITCHBACK_API)")
+	}
 	o, err := a.hubOptions()
 	if err != nil {
 		return nil, err
@@ -170,12 +178,12 @@ func reach(ctx context.Context, o bus.Options, limit time.Duration) (*bus.NATS, 
 
 // asking connects, runs f with a client and a context that bounds an answer, and disconnects.
 func (a *app) asking(cmd *cobra.Command, f func(context.Context, *client.Client) error) error {
-	b, err := a.connect(cmd.Context())
+	c, done, err := a.client(cmd.Context())
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer done()
 	ctx, cancel := context.WithTimeout(cmd.Context(), a.limit(answerLimit))
 	defer cancel()
-	return f(ctx, client.New(b))
+	return f(ctx, c)
 }

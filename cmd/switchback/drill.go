@@ -60,12 +60,12 @@ begins only when nothing at all is wrong, and a real incident in its middle is h
 
 // drill asks for a drill and follows both halves to its verdict.
 func (a *app) drill(cmd *cobra.Command, ask events.Ask) error {
-	b, err := a.connect(cmd.Context())
+	c, done, err := a.client(cmd.Context())
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	c, began := client.New(b), a.now()
+	defer done()
+	began := a.now()
 	told := make(chan client.Event, 256)
 	stop, err := c.Events(func(e client.Event) {
 		if e.Notice.Group == ask.Group {

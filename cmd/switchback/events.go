@@ -45,18 +45,18 @@ With -o json every event is one line, a CloudEvent.`,
 }
 
 func (a *app) followEvents(ctx context.Context, about string) error {
-	b, err := a.connect(ctx)
+	c, done, err := a.client(ctx)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer done()
 	if a.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, a.timeout)
 		defer cancel()
 	}
 	failed := make(chan error, 1)
-	stop, err := client.New(b).Events(func(e client.Event) {
+	stop, err := c.Events(func(e client.Event) {
 		if about != "" && !slices.Contains([]string{e.Notice.Group, e.Notice.Region}, about) {
 			return
 		}

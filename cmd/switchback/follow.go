@@ -31,12 +31,11 @@ type trip struct {
 
 // move asks for something that takes time and follows it to its end.
 func (a *app) move(cmd *cobra.Command, ask events.Ask, detach bool) error {
-	b, err := a.connect(cmd.Context())
+	c, done, err := a.client(cmd.Context())
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	c := client.New(b)
+	defer done()
 	f, err := c.Follow() // before it is asked, so that nothing is missed
 	if err != nil {
 		return err

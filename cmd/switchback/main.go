@@ -42,6 +42,8 @@ type app struct {
 	asks     bool // in is one: somebody can answer a question
 
 	hub     []string
+	api     []string
+	token   string // the file
 	actor   string
 	output  string
 	timeout time.Duration
@@ -86,7 +88,7 @@ func (a *app) code(err error) int {
 		return f.code
 	}
 	switch {
-	case !a.running:
+	case !a.running, errors.Is(err, client.ErrNoReason):
 		return exitUsage
 	case errors.Is(err, client.ErrNoController), errors.Is(err, bus.ErrUnavailable), errors.Is(err, bus.ErrUnknown):
 		return exitUnreachable

@@ -20,12 +20,11 @@ func (a *app) moveMany(cmd *cobra.Command, ask events.Ask, detach bool) error {
 	if !a.yes && !a.asks && !ask.DryRun {
 		return usage("%s of many groups: nobody is here to confirm it, want --yes", ask.Verb)
 	}
-	b, err := a.connect(cmd.Context())
+	c, done, err := a.client(cmd.Context())
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	c := client.New(b)
+	defer done()
 	short, cancel := context.WithTimeout(cmd.Context(), a.limit(answerLimit))
 	defer cancel()
 	if ask.DryRun {

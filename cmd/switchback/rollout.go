@@ -127,12 +127,12 @@ func (a *app) followRolloutCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "follow ID", Short: "Follow a rollout to its end", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeRollout,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := a.connect(cmd.Context())
+			c, done, err := a.client(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer b.Close()
-			return a.followRollout(cmd.Context(), client.New(b), args[0], nil)
+			defer done()
+			return a.followRollout(cmd.Context(), c, args[0], nil)
 		},
 	}
 }

@@ -25,12 +25,11 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Regions, verdicts, counts, and what needs you", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := a.connect(cmd.Context())
+			c, done, err := a.client(cmd.Context())
 			if err != nil {
 				return err
 			}
-			defer b.Close()
-			c := client.New(b)
+			defer done()
 			if !watch {
 				return a.status(cmd.Context(), c, a.limit(answerLimit), false)
 			}

@@ -1,5 +1,5 @@
-// Package client asks Switchback over the bus: queries, asks of operators, and what becomes of an operation. It needs no more of the bus than its port,
-// so it works on the real one and on its twin.
+// Package client asks Switchback: queries, asks of operators, and what becomes of an operation. It does so over the bus, of which it needs no more than its port, or over the API of the
+// controllers, with the same answers.
 package client
 
 import (
@@ -24,10 +24,21 @@ type Refusal string
 func (r Refusal) Error() string { return string(r) }
 
 // Client speaks to the controllers. Safe for concurrent use.
-type Client struct{ bus bus.Bus }
+type Client struct{ way way }
+
+// way is how to reach them. Each call tries again, until ctx ends, what trying again may help.
+type way interface {
+	query(ctx context.Context, what string, body []byte) ([]byte, error) // the answer, or Refusal, ErrNoController and what the way itself fails with
+	ask(ctx context.Context, a events.Ask) (events.Answer, error)
+	events(f func(Event)) (stop func(), err error)
+	history(ctx context.Context, about string) ([]Event, error)
+}
 
 // New returns a client that uses b and never closes it.
-func New(b bus.Bus) *Client { return &Client{b} }
+func New(b bus.Bus) *Client { return &Client{&busWay{b}} }
+
+// busWay reaches the leader over the bus.
+type busWay struct{ bus bus.Bus }
 
 const (
 	retryWait  = 200 * time.Millisecond
@@ -41,27 +52,35 @@ func (c *Client) Query(ctx context.Context, what string, q, into any) error {
 	if err != nil {
 		return fmt.Errorf("encode query %s: %w", what, err)
 	}
-	b, err := c.request(ctx, queryLimit, events.Prefix+"q."+what, body)
+	b, err := c.way.query(ctx, what, body)
 	if err != nil {
 		return err
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("read the answer to %s: %w", what, err)
+	}
+	return nil
+}
+
+func (c *busWay) query(ctx context.Context, what string, body []byte) ([]byte, error) {
+	b, err := c.request(ctx, queryLimit, events.Prefix+"q."+what, body)
+	if err != nil {
+		return nil, err
 	}
 	var refused struct {
 		Error string
 		Busy  bool
 	}
 	if err := json.Unmarshal(b, &refused); err != nil {
-		return fmt.Errorf("read the answer to %s: %w", what, err)
+		return nil, fmt.Errorf("read the answer to %s: %w", what, err)
 	}
 	if refused.Busy {
-		return fmt.Errorf("%w: %s", ErrNoController, refused.Error)
+		return nil, fmt.Errorf("%w: %s", ErrNoController, refused.Error)
 	}
 	if refused.Error != "" {
-		return Refusal(refused.Error)
+		return nil, Refusal(refused.Error)
 	}
-	if err := json.Unmarshal(b, into); err != nil {
-		return fmt.Errorf("read the answer to %s: %w", what, err)
-	}
-	return nil
+	return b, nil
 }
 
 // Ask asks for one verb and returns the leader's answer, accepted or refused. It tries again with the same id, which does nothing twice, until ctx ends; so
@@ -73,6 +92,10 @@ func (c *Client) Ask(ctx context.Context, a events.Ask) (events.Answer, error) {
 	if err := a.Check(); err != nil {
 		return events.Answer{}, err
 	}
+	return c.way.ask(ctx, a)
+}
+
+func (c *busWay) ask(ctx context.Context, a events.Ask) (events.Answer, error) {
 	body, err := json.Marshal(a)
 	if err != nil {
 		return events.Answer{}, fmt.Errorf("encode ask: %w", err)
@@ -92,7 +115,7 @@ func (c *Client) Ask(ctx context.Context, a events.Ask) (events.Answer, error) {
 }
 
 // request asks until it is answered or ctx ends; each try takes at most limit (0 = as long as ctx).
-func (c *Client) request(ctx context.Context, limit time.Duration, subject string, body []byte) ([]byte, error) {
+func (c *busWay) request(ctx context.Context, limit time.Duration, subject string, body []byte) ([]byte, error) {
 	for {
 		b, err := c.try(ctx, limit, subject, body)
 		if err == nil || !(errors.Is(err, bus.ErrUnavailable) || errors.Is(err, bus.ErrUnknown)) {
@@ -111,7 +134,7 @@ func (c *Client) request(ctx context.Context, limit time.Duration, subject strin
 	}
 }
 
-func (c *Client) try(ctx context.Context, limit time.Duration, subject string, body []byte) ([]byte, error) {
+func (c *busWay) try(ctx context.Context, limit time.Duration, subject string, body []byte) ([]byte, error) {
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
@@ -126,8 +149,10 @@ type Event struct {
 	Notice events.Notice
 }
 
-// Events hands every notice that is told from now on to f, one at a time, until stop is called. What is told while the bus is away is missed.
-func (c *Client) Events(f func(Event)) (stop func(), err error) {
+// Events hands every notice that is told from now on to f, one at a time, until stop is called. Over the bus, what is told while that is away is missed.
+func (c *Client) Events(f func(Event)) (stop func(), err error) { return c.way.events(f) }
+
+func (c *busWay) events(f func(Event)) (stop func(), err error) {
 	return c.bus.Subscribe(events.Prefix+"event.>", func(m bus.Message) {
 		if e, ok := readEvent(m); ok {
 			f(e)
@@ -174,6 +199,10 @@ var kinds = []string{
 
 // History reads the newest kept notice of each type, about one group or region, or (about "") about each. Oldest first.
 func (c *Client) History(ctx context.Context, about string) ([]Event, error) {
+	return c.way.history(ctx, about)
+}
+
+func (c *busWay) history(ctx context.Context, about string) ([]Event, error) {
 	if about == "" {
 		about = "*"
 	}
