@@ -132,7 +132,7 @@ func (a *agent) drive(ctx context.Context, c *cluster, act lease.Action) events.
 	if limit <= 0 {
 		limit = verbLimit
 	}
-	do := driver.Action{Step: act.Step, Verb: driver.Verb(act.Verb), Group: act.Group, Source: act.Source, Until: act.Until, Copy: act.Copy, Limit: limit, Sync: act.Sync, Anew: act.Anew}
+	do := driver.Action{Step: act.Step, Verb: driver.Verb(act.Verb), Group: act.Group, Source: act.Source, Until: act.Until, Copy: act.Copy, Limit: limit, Sync: act.Sync, Anew: act.Anew, Tasks: act.Tasks}
 	do.Drain = act.Verb == lease.Checkpoint && act.Rule == "step" // the core orders one by itself after each promotion, the controller one before each planned move
 	if act.Verb == lease.Start {
 		do.Permit = func(ctx context.Context) error { return a.permit(ctx, c) }

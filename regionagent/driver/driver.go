@@ -61,6 +61,7 @@ type Action struct {
 	// Permit is called by a start right before the server is started, once everything is ready: an error means that it may not start any more (A9). nil = nobody asks.
 	Permit func(ctx context.Context) error `json:"-"`
 	Sync   *events.SyncOrder               // sync
+	Tasks  *events.TaskPolicy              // start, promote: of a workflow, which of the tasks that were cut off must not run again by themselves; nil = all may
 	Anew   bool                            // sync: that the order before does not hold is known
 }
 

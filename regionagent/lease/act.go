@@ -229,10 +229,10 @@ func (a *Agent) order(f *facts, v Verb, rule string, eff *Effects) {
 	}
 	act := Action{Cluster: c.ref, Verb: v, Rule: rule}
 	if f.e != nil {
-		act.Group, act.Step = f.e.Group, events.StepID(f.e.Group, f.e.Seen, string(v))
+		act.Group, act.Step, act.Tasks = f.e.Group, events.StepID(f.e.Group, f.e.Seen, string(v)), f.e.Tasks
 		if s := f.e.Step; s != nil && Verb(s.Verb) == v {
 			act.Step, act.Source, act.Until, act.Copy, act.Limit, act.Victim = s.ID, s.Source, s.Until, s.Copy, s.Deadline, s.Victim
-			act.Account, act.Retry, act.Epoch, act.Tasks = s.Account, s.Retry, f.e.Seen, f.e.Tasks
+			act.Account, act.Retry, act.Epoch = s.Account, s.Retry, f.e.Seen
 		} else if rule == "restart.stop" {
 			act.Step, act.Limit = s.ID+restartDown, s.Deadline
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchback-dr/switchback/events"
@@ -29,17 +30,18 @@ type Driver struct {
 
 // body knows what a workflow cluster consists of.
 type body struct {
-	cfg   Config
-	log   *slog.Logger
-	db    *database
-	meter *meter
-	run   runner
-	api   *rest.Client // nil = none
-	once  sync.Once
-	life  context.Context
-	end   context.CancelFunc
-	mu    sync.Mutex
-	from  map[string]time.Time // when the drain of a step began, as far as this agent knows
+	cfg    Config
+	log    *slog.Logger
+	db     *database
+	meter  *meter
+	run    runner
+	api    *rest.Client // nil = none
+	once   sync.Once
+	life   context.Context
+	end    context.CancelFunc
+	mu     sync.Mutex
+	policy atomic.Pointer[events.TaskPolicy] // of the group, as the last order had it; nil = not told
+	from   map[string]time.Time              // when the drain of a step began, as far as this agent knows
 }
 
 var (
@@ -111,6 +113,9 @@ func (d *Driver) API() *rest.Client { return d.api }
 
 // Do implements driver.Driver.
 func (d *Driver) Do(ctx context.Context, a driver.Action) events.Result {
+	if a.Tasks != nil {
+		d.policy.Store(a.Tasks)
+	}
 	if a.Verb == driver.Checkpoint && a.Drain {
 		began := time.Now()
 		r := d.drain(ctx, a)
@@ -242,7 +247,7 @@ func (b *body) activate(ctx context.Context) (string, error) {
 	if err := b.gone(ctx, endLimit); err != nil {
 		return "", err
 	}
-	newest, err := b.db.failJobs(ctx)
+	newest, err := b.db.failJobs(ctx, b.policy.Load())
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errWaits, err)
 	}

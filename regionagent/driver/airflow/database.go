@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/switchback-dr/switchback/events"
 )
 
 const (
@@ -247,10 +250,17 @@ func connectError(err error) error {
 
 // failJobs marks what says of itself that it runs as failed, and returns the newest row: whatever runs from now on has a newer one. A scheduler that begins takes the tasks of a failed
 // one at once; of one that only fell silent it would let them lie for its health threshold, or for up to 5 minutes (facts E2, E3).
-func (d *database) failJobs(ctx context.Context) (newest int, err error) {
+//
+// It takes all of them, whatever their DAGs' policy says; so those that are not to run again by themselves are set failed in the same transaction, which their ledger knows by its instant.
+func (d *database) failJobs(ctx context.Context, p *events.TaskPolicy) (newest int, err error) {
 	err = d.use(ctx, func(c *pgx.Conn) error {
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, "UPDATE job SET state = 'failed', end_date = now() WHERE state = 'running' AND job_type IN ('SchedulerJob', 'DagProcessorJob', 'TriggererJob')")
+			if err == nil && p != nil {
+				_, err = tx.Exec(ctx, `UPDATE task_instance ti SET state = 'failed', end_date = now(), updated_at = now() WHERE ti.state IN ('queued', 'running', 'restarting')
+					AND EXISTS (SELECT FROM job j WHERE j.id = ti.queued_by_job_id AND j.state IS DISTINCT FROM 'running')
+					AND ($1 OR EXISTS (SELECT FROM dag_tag t WHERE t.dag_id = ti.dag_id AND t.name = ANY($2)))`, p.Retry != events.TaskSafe, slices.Concat(p.Never, p.Ask))
+			}
 			if err == nil {
 				err = tx.QueryRow(ctx, "SELECT coalesce(max(id), 0) FROM job").Scan(&newest)
 			}

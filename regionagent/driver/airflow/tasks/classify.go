@@ -86,6 +86,8 @@ var classes = [...]class{
 		"its try failed in the window; Airflow tries it again by itself"},
 	{"up-for-retry.begun", func(f *facts) bool { return f.i.Lost != nil && f.old(f.i.Lost.Job) && f.within(f.i.Lost.End) }, "an earlier try of it is of a dead scheduler and ended in the window", events.TaskUpForRetry, events.TaskNone,
 		"its try failed in the window; Airflow has begun to try it again already"},
+	{"ghost.stopped", func(f *facts) bool { return f.dead && f.i.State == Failed && f.i.End.Equal(f.w.Cut) }, "failed at the very instant its scheduler was marked failed, by the same transaction", events.TaskGhost, events.TaskClear,
+		"it was cut off, and set failed before a scheduler could run it again: its DAG's policy does not let it run by itself"},
 	{"failed", func(f *facts) bool { return f.i.State == Failed && f.old(f.i.Job) && f.within(f.i.End) }, "failed in the window, its try is of a dead scheduler", events.TaskFailed, events.TaskClear,
 		"it failed in the window and has no try left: it is cleared, with what comes after it"},
 	{"upstream-failed", func(f *facts) bool { return f.i.State == UpstreamFailed && f.within(f.i.End) }, "upstream failed in the window", events.TaskUpstreamFailed, events.TaskNone,
@@ -172,7 +174,10 @@ func obey(es []events.TaskEntry, p events.TaskPolicy) []events.TaskEntry {
 		}
 		for _, r := range policies {
 			if r.is(e, spent[e.DAG], &p) {
-				e.Rule, e.Action = r.id, r.do
+				e.Action = r.do
+				if e.Class == events.TaskFailed {
+					e.Rule = r.id
+				}
 				break
 			}
 		}

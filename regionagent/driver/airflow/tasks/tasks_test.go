@@ -69,6 +69,8 @@ func TestClasses(t *testing.T) {
 		"failed, left alone by its tag":                    {of(Failed, at(10), 1), []string{"x", "dr:never"}, want{"failed.never", events.TaskFailed, events.TaskLeft, 1}},
 		"failed, held by its tag":                          {of(Failed, at(10), 1), []string{"dr:hold"}, want{"failed.hold", events.TaskFailed, events.TaskWaits, 1}},
 		"failed, never is stronger than hold":              {of(Failed, at(10), 1), []string{"dr:hold", "dr:never"}, want{"failed.never", events.TaskFailed, events.TaskLeft, 1}},
+		"cut off, set failed by its policy never":          {of(Failed, at(30), 1), []string{"dr:never"}, want{"ghost.stopped", events.TaskGhost, events.TaskLeft, 1}},
+		"cut off, set failed by its policy ask":            {of(Failed, at(30), 1), []string{"dr:hold"}, want{"ghost.stopped", events.TaskGhost, events.TaskWaits, 1}},
 		"upstream failed":                                  {of(UpstreamFailed, at(10), 0), nil, want{"upstream-failed", events.TaskUpstreamFailed, events.TaskNone, 1}},
 		"succeeded when the old side was not known good":   {of(Success, at(5), 1), nil, want{"possibly-run-twice", events.TaskTwice, events.TaskLeft, 1}},
 		"succeeded before":                                 {of(Success, at(-5), 1), nil, want{}},
