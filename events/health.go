@@ -61,12 +61,19 @@ type ClusterHealth struct {
 	Sync      *SyncHealth   `json:"sync,omitempty"`     // active of a group in sync
 	Waits     string        `json:"waits,omitempty"`    // what it depends on that is not there: it can't serve before, and no restart of it would help
 	Lacks     string        `json:"lacks,omitempty"`    // active: which part of it does not run, or not well, though others do: a start begins it again
+	Alike     []Alike       `json:"alike,omitempty"`    // what has to be the same on both sides of a group, sorted as its kind does
 	Kernel    string        `json:"kernel,omitempty"`   // the kernel lease: KernelInForce, or why it is not; empty = not used
 	Error     string        `json:"error,omitempty"`
 }
 
 // KernelInForce says that the kernel drops what a server sends over TCP once its right is over.
 const KernelInForce = "in force over TCP"
+
+// Alike is one thing that has to be the same on both sides of a group: a setting, or the print of a key, which says whether two keys are one and nothing else.
+type Alike struct {
+	What  string `json:"what"`
+	Print string `json:"print"`
+}
 
 // SyncHealth is how the commits of an active wait for others.
 type SyncHealth struct {

@@ -34,6 +34,7 @@ type Record struct {
 	Works   uint64          `json:"works,omitempty"`   // counts restores, for their ids
 	Next    *Operation      `json:"next,omitempty"`    // a failback whose restore is done: begins as soon as it may
 	Restart *Operation      `json:"restart,omitempty"` // a planned restart of a member under way
+	Drain   *Operation      `json:"drain,omitempty"`   // tasks are held back while what it depends on is moved on purpose; Ask names that operation
 	Drill   *Drill          `json:"drill,omitempty"`   // the running drill, or the last
 	Gone    string          `json:"gone,omitempty"`    // tombstone: released from care, by whom and why
 	Exempt  bool            `json:"exempt,omitempty"`  // no deadline may freeze the active: from when it was told so until it acknowledged the opposite
@@ -160,7 +161,7 @@ func (r *Record) Clone() *Record {
 	c.Lists = append([]CandidateList(nil), r.Lists...)
 	c.Forks = append([]Fork(nil), r.Forks...)
 	c.Sync = r.Sync.clone()
-	c.Op, c.Next, c.Restart, c.Drill = r.Op.clone(), r.Next.clone(), r.Restart.clone(), r.Drill.clone()
+	c.Op, c.Next, c.Restart, c.Drill, c.Drain = r.Op.clone(), r.Next.clone(), r.Restart.clone(), r.Drill.clone(), r.Drain.clone()
 	for i := range c.Members {
 		c.Members[i].Work, c.Members[i].Last = c.Members[i].Work.clone(), c.Members[i].Last.clone()
 	}

@@ -54,6 +54,9 @@ func CheckHost(ctx context.Context, cfg *config.Agent, log *slog.Logger) []HostF
 		case c.Exec != nil && c.Exec.Unit != "":
 			h.gate(c.Name, c.Exec.Unit, unitDirs)
 		}
+		if c.Airflow != nil {
+			h.workflow(a.find(events.Ref{Region: cfg.Region, Cluster: c.Name}), c.Name, c.Airflow)
+		}
 		if c.Exec != nil {
 			if c.Exec.Unit == "" {
 				h.say("warn", "gate of "+c.Name, "it has no unit: whatever else than its commands starts it has to look for %s, and not work where that is", filepath.Join(c.Exec.Dir, "standby"))

@@ -81,3 +81,20 @@ func (a *agent) goesOn(ctx context.Context, c *cluster, step string) bool {
 		return false
 	}
 }
+
+// workflow says what of a workflow cluster's settings a move depends on, and whether its units are gated.
+func (h *hostFacts) workflow(c *cluster, name string, x *config.Airflow) {
+	for _, unit := range x.Units {
+		h.gate(name, unit, unitDirs, "Slice="+x.Slice)
+	}
+	if c == nil {
+		return // it was said why
+	}
+	for _, f := range c.driver.(*airflow.Driver).Findings() {
+		result := "warn"
+		if f.OK {
+			result = "ok"
+		}
+		h.say(result, f.What+" of "+name, "%s", f.Text)
+	}
+}

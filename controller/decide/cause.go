@@ -24,6 +24,8 @@ const (
 func (f *Facts) cause() cause {
 	a := f.active()
 	switch {
+	case f.waitsBelow() && a.Health.Down >= f.D.Silent():
+		return causeDownUnconfirmed
 	case a.Fresh && a.Known && a.Health.Down >= f.D.ClusterConfirm:
 		return causeDown
 	case a.Fresh && a.Known && a.Health.Down >= f.D.Silent(): // less is a promotion or a restart under way

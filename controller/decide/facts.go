@@ -40,6 +40,7 @@ type Facts struct {
 	Under    string                        // the id of the outage of its region, which an automatic move bears; empty = there is none
 	Turn     string                        // in an outage of its region: whom it waits for; empty = it is its turn
 	Joining  []Cluster                     // configured, but no member of the record yet
+	Uses     Uses                          // of groups that depend on each other
 	Restore  gate.Permission               // for automation to restore a failed cluster
 	SyncAge  time.Duration                 // since this leader first saw the record's sync order
 	Told     func(cluster events.Ref) bool // the newest command to it already says what it must

@@ -171,14 +171,16 @@ var moves = [...]row{
 			o.Why = "given up before anything was stopped: " + f.notReady(f.Record.Op.To)
 			abort(f, o)
 		}, ""},
-	{"swap.intent", "active", "the checkpoint is written", func(f *Facts) bool { return preparing(f.Record) && f.prepared() && f.notReady(f.Record.Op.To) == "" }, swapIntent,
+	{"swap.intent", "active", "the checkpoint is written, and no task runs on it", func(f *Facts) bool {
+		return preparing(f.Record) && f.prepared() && f.notReady(f.Record.Op.To) == "" && f.Uses.Busy == ""
+	}, swapIntent,
 		"every gate is passed: {from} is stopped cleanly, then {target} is promoted"},
 	{"swap.no-checkpoint", "active", "the checkpoint does not come", func(f *Facts) bool { return preparing(f.Record) && f.prepareFailed() != "" },
 		func(f *Facts, o *Outcome) {
 			o.Why = "given up before anything was stopped: " + f.prepareFailed()
 			abort(f, o)
 		}, ""},
-	{"wait.checkpoint", "active", "the active writes a checkpoint", func(f *Facts) bool { return preparing(f.Record) }, nil, "{active} writes a checkpoint, so that its shutdown is short; it goes on serving"},
+	{"wait.checkpoint", "active", "the active writes a checkpoint", func(f *Facts) bool { return preparing(f.Record) }, sayCheckpoint, "{active} writes a checkpoint, so that its shutdown is short; it goes on serving"},
 
 	// FENCING: from the intent to the proof (C3).
 	{"swap.killed", "fencing", "a swap whose old active was killed instead of stopped cleanly: where its log ends is not known", func(f *Facts) bool {
@@ -279,7 +281,7 @@ var moves = [...]row{
 		func(f *Facts, o *Outcome) {
 			o.Why = fmt.Sprintf("agent %s is silent for %s, but somebody still sees it: %s", f.active().Agent, round(f.active().Silent), f.active().Seen)
 		}, ""},
-	{"wait.cluster-unconfirmed", "active", "its server is down, not long enough", func(f *Facts) bool { return f.cause() == causeDownUnconfirmed }, nil,
+	{"wait.cluster-unconfirmed", "active", "its server is down, not long enough", func(f *Facts) bool { return f.cause() == causeDownUnconfirmed }, sayUnconfirmed,
 		"{active} does not serve for {down} ({server}); its agent tries to restart it"},
 	{"wait.permit", "active", "automation may not move it", func(f *Facts) bool { return !f.Permit.OK }, func(f *Facts, o *Outcome) { o.Rule = f.Permit.Rule }, "{permit}"},
 	{"wait.sync-set", "active", "in sync, whoever is fit to be promoted may lack acknowledged writes", func(f *Facts) bool { return f.onlyOutside(events.Ref{}) != "" },

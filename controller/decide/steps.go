@@ -60,6 +60,8 @@ func stepFor(r *events.Record, c events.Ref, d events.Durations) *events.Step {
 		return s
 	case preparing(r) && c == r.Active:
 		return step(stepPrepare, events.VerbCheckpoint)
+	case r.Phase == events.PhaseActive && c == r.Active && r.Drain != nil:
+		return step(workName(r.Drain), events.VerbCheckpoint)
 	case r.Phase == events.PhaseActive && c != r.Active && m.Role == events.RolePassive && (len(r.Forks) > 0 || r.Op != nil):
 		s := verb(events.VerbFollow) // after any move, for whoever was away then too, and where an abort, or another target, left a receiver cut
 		s.Source = r.Member(r.Active).Address

@@ -76,6 +76,8 @@ func (f *Facts) notReady(to events.Ref) string {
 		return fmt.Sprintf("nothing has arrived at %s for %s, although %s writes its canary every %s: a stuck receiver looks like one that streams", to, round(t.Health.Heard), a.Cluster, round(f.D.Probe))
 	case !t.Leased:
 		return fmt.Sprintf("agent %s has no lease yet: promoted, %s would be frozen at once", t.Agent, to)
+	case unlike(&a.Health, &t.Health) != "":
+		return fmt.Sprintf("%s and %s: %s", a.Cluster, to, unlike(&a.Health, &t.Health))
 	case f.Record.Restart != nil:
 		return fmt.Sprintf("%s is being restarted (%s)", f.Record.Restart.To, f.Record.Restart.ID)
 	}
@@ -140,6 +142,8 @@ func (f *Facts) prepareFailed() string {
 	switch {
 	case ok && r.Outcome == events.Refused:
 		return "the checkpoint was refused: " + r.Why
+	case f.OpAge >= f.D.Prepare && f.prepared():
+		return f.Uses.Busy + ", for longer than " + round(f.D.Prepare)
 	case f.OpAge >= f.D.Prepare:
 		return "the checkpoint took longer than " + round(f.D.Prepare)
 	}

@@ -62,6 +62,8 @@ var upkeeps = [...]row{
 	{"restore.begin", "active", "a failed cluster has reported in, or a passive is ahead of the active's timeline; nobody holds it, and automation may", func(f *Facts) bool { return len(f.due()) > 0 }, beginDue,
 		"it is restored: counted, then rewound or copied"},
 	{"restart.over", "active", "a planned restart ended", func(f *Facts) bool { ended, _ := f.restartOver(); return ended != "" }, func(f *Facts, o *Outcome) { f.endRestart(o, "") }, "its end is told"},
+	{"drain.below", "active", "what it depends on is about to be moved on purpose, and it runs tasks", (*Facts).drainDue, drain, "it begins no more tasks, and those that run come to their end first"},
+	{"drain.over", "active", "what it depends on does not move any more, or it moves itself", (*Facts).drainOver, undrain, "what was held back goes on"},
 	{"upkeep.protected", "active", "a healthy passive exists again since the last move", protectedAgain, protect, "the second clock of the move stops"},
 	{"tasks.counted", "active", "a ledger of tasks was opened or closed, or another number of its entries waits for a person", (*Facts).counted, count, "what it says in sum is recorded and told"},
 	{"tasks.retried", "active", "the retry of tasks that a person asked for has its answer", func(f *Facts) bool { _, ok := f.retried(); return ok }, endRetry, "its answer is told"},

@@ -27,6 +27,7 @@ type Fleet struct {
 
 	agents   index[events.AgentRef, agent]
 	clusters index[events.Ref, cluster]
+	above    map[string][]*group // by the name of a group: those that run tasks on it
 	groups   index[string, group]
 	regions  index[string, region]
 
@@ -100,6 +101,7 @@ func New(s Snapshot, d events.Durations, now Now) *Fleet {
 		clusters: newIndex[events.Ref, cluster](events.Ref.String),
 		groups:   newIndex[string, group](func(s string) string { return s }),
 		regions:  newIndex[string, region](func(s string) string { return s }),
+		above:    map[string][]*group{},
 		towards:  map[events.AgentRef]int{}, works: map[events.AgentRef]int{},
 	}
 	for _, l := range s.Lanes.Lanes {

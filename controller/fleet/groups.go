@@ -26,6 +26,7 @@ type group struct {
 	since    events.Instant // since when this leader knows phase and epoch
 	gap      events.Instant // since when it knows the running operation's intent
 	ordered  events.Instant // since when it knows the record's sync order
+	unserved events.Instant // when what it depends on was last seen not to serve, 0 = never
 	stable   events.Instant // since when it serves and is protected without a break, 0 = not
 	attempt  bool           // its operation wants its active's agent revoked
 	revoke   events.AgentRef
@@ -95,6 +96,7 @@ func (f *Fleet) configure(c GroupConfig, _ Now) {
 	if c.Revision <= g.config.Revision {
 		return
 	}
+	f.rests(g, &g.config.GroupConfig, &c.GroupConfig)
 	g.config = c
 	for _, r := range c.Clusters() {
 		k := f.clusterOf(r)
@@ -155,6 +157,9 @@ func (f *Fleet) report(now events.Instant, r events.Report) {
 	f.remember(c, r.Group, r.Seen > 0 && !r.Released)
 	f.strays(c)
 	f.touch(c.group)
+	if c.group != nil {
+		f.related(c.group)
+	}
 }
 
 // health takes what an agent says of itself and its clusters. heard = now, by the bus; else it is a last word of unknown age.
@@ -304,6 +309,7 @@ func (f *Fleet) facts(now Now, g *group) *decide.Facts {
 			f.clusterFacts(now.Boot, g, &fs.Joining[len(fs.Joining)-1])
 		}
 	}
+	fs.Uses = f.uses(now.Boot, g)
 	if fs.Region.Verdict == events.VerdictOut {
 		fs.Under, fs.Turn = f.outageID(reg), f.turn(g, fs)
 	}

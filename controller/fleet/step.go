@@ -135,6 +135,7 @@ func (f *Fleet) recorded(now Now, g *group, r *events.Record) {
 	g.record = r
 	f.turned(g, old, r)
 	f.worked(g, old, r)
+	f.related(g)
 	if old == nil || old.Epoch != r.Epoch || old.Phase != r.Phase {
 		g.since = now.Boot
 	}

@@ -80,7 +80,10 @@ var changes = map[string]func(g *events.GroupConfig){
 	"removed":      func(g *events.GroupConfig) { g.Removed = true },
 	"async":        func(g *events.GroupConfig) { g.Replication, g.WhenAlone = "", "" },
 	"no-loss":      func(g *events.GroupConfig) { g.MaxLoss = events.LossBudget{Bytes: 1} },
-	"depends":      func(g *events.GroupConfig) { g.DependsOn = []string{"g1"} },
+	"workflow": func(g *events.GroupConfig) {
+		g.Kind, g.DependsOn, g.MaxLoss = events.KindAirflow, []string{"g1"}, events.LossBudget{Unknown: true}
+	},
+	"depends": func(g *events.GroupConfig) { g.DependsOn = []string{"g1"} },
 }
 
 // configureFleet stores the fleet's configuration.

@@ -42,6 +42,7 @@ type body struct {
 	mu     sync.Mutex
 	policy atomic.Pointer[events.TaskPolicy] // of the group, as the last order had it; nil = not told
 	from   map[string]time.Time              // when the drain of a step began, as far as this agent knows
+	set    known
 }
 
 var (
@@ -56,7 +57,7 @@ func New(cfg Config, log *slog.Logger) (*Driver, error) {
 		cfg.Drain = DefaultDrain
 	}
 	if cfg.Stale <= 0 {
-		cfg.Stale = DefaultStale
+		cfg.Stale = readSettings(&cfg).seconds("scheduler.scheduler_health_check_threshold", DefaultStale)
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, err

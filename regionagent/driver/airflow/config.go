@@ -42,7 +42,7 @@ const (
 	DefaultProcesses = 128
 )
 
-// Schedulers are the words by which the part that schedules is known in a command or a unit's name; the others as they are called in Airflow's own list of jobs.
+// parts are the words by which the part that schedules is known in a command or a unit's name; the others as they are called in Airflow's own list of jobs.
 var parts = []struct{ word, job string }{{"scheduler", "SchedulerJob"}, {"dag-processor", "DagProcessorJob"}, {"triggerer", "TriggererJob"}}
 
 // job is the type of the row by which a part shows that it is well; empty = it has none, as a worker.

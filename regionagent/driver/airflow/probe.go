@@ -27,7 +27,7 @@ func (b *body) Ask(context.Context) (exec.Answer, error) {
 	if err != nil {
 		return exec.Answer{}, err
 	}
-	var a exec.Answer
+	a := exec.Answer{Alike: b.set.now(&b.cfg)}
 	if why := b.db.waits(); why != "" {
 		a.Waits = "waits for its database: " + why
 	}

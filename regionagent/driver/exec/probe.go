@@ -102,7 +102,7 @@ func (d *Driver) ask(ctx context.Context) (Answer, error) {
 }
 
 func (d *Driver) judge(ctx context.Context, h *events.ClusterHealth, said Answer, processes int, took time.Duration) {
-	h.Alarm, h.Hinders, h.Waits, h.Lacks = said.Alarm, said.Hinders, said.Waits, said.Lacks
+	h.Alarm, h.Hinders, h.Waits, h.Lacks, h.Alike = said.Alarm, said.Hinders, said.Waits, said.Lacks, said.Alike
 	if said.Why != "" {
 		h.Error = said.Why
 	}

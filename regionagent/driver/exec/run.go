@@ -59,6 +59,7 @@ type Answer struct {
 	Alarm   string         `json:"alarm,omitempty"`   // probe: needs a person, although it may serve
 	Hinders []string       `json:"hinders,omitempty"` // probe: why a planned move should not begin now
 	Waits   string         `json:"waits,omitempty"`   // probe, active or down: what it depends on that is not there; it can't serve before
+	Alike   []events.Alike `json:"alike,omitempty"`   // probe: what has to be the same on both sides
 	Lacks   string         `json:"lacks,omitempty"`   // probe, active: which part of it does not run, or not well; a start begins it again
 }
 
