@@ -32,6 +32,7 @@ type way interface {
 	ask(ctx context.Context, a events.Ask) (events.Answer, error)
 	events(f func(Event)) (stop func(), err error)
 	history(ctx context.Context, about string) ([]Event, error)
+	kept(ctx context.Context, kind string) ([]Event, error)
 }
 
 // New returns a client that uses b and never closes it.
@@ -162,11 +163,11 @@ func (c *busWay) events(f func(Event)) (stop func(), err error) {
 
 // Kept reads the newest kept notice of a type about each group and region, oldest first.
 func (c *Client) Kept(ctx context.Context, kind string) (es []Event, err error) {
-	w, ok := c.way.(*busWay)
-	if !ok {
-		return nil, errors.New("read kept events: they are read over the bus")
-	}
-	ms, err := w.bus.All(ctx, events.StreamEvents, events.Prefix+"event."+kind+".*")
+	return c.way.kept(ctx, kind)
+}
+
+func (c *busWay) kept(ctx context.Context, kind string) (es []Event, err error) {
+	ms, err := c.bus.All(ctx, events.StreamEvents, events.Prefix+"event."+kind+".*")
 	if err != nil {
 		return nil, fmt.Errorf("read kept events: %w", err)
 	}

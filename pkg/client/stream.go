@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,11 @@ func (w *apiWay) history(ctx context.Context, about string) ([]Event, error) {
 		}
 	}
 	return es, nil
+}
+
+func (w *apiWay) kept(ctx context.Context, kind string) ([]Event, error) {
+	all, err := w.history(ctx, "")
+	return slices.DeleteFunc(all, func(e Event) bool { return e.Notice.Type != kind }), err
 }
 
 // events follows the stream of any controller. It returns once one streams; if that ends it goes on with another where it was, so nothing is missed.
