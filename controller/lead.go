@@ -92,19 +92,21 @@ func (c *Controller) claim(ctx context.Context) {
 
 // term is one term of leadership: its fleet, and what carries its effects out.
 type term struct {
-	c       *Controller
-	n       events.Seq
-	fleet   *fleet.Fleet
-	in      <-chan fleet.Input
-	back    chan fleet.Input // answers to what this term asked of lanes
-	asks    chan ask
-	queries chan query
-	agendas chan chan<- fleet.Agenda
-	notices chan events.Notice // told by the loop, which alone numbers them
-	waiting map[string]waiter  // asks in hand, by id
-	teller  *teller
-	renewAt events.Instant
-	lanes   [events.Lanes]struct {
+	c        *Controller
+	n        events.Seq
+	fleet    *fleet.Fleet
+	in       <-chan fleet.Input
+	back     chan fleet.Input // answers to what this term asked of lanes
+	asks     chan ask
+	queries  chan query
+	agendas  chan chan<- fleet.Agenda
+	notices  chan events.Notice // told by the loop, which alone numbers them
+	waiting  map[string]waiter  // asks in hand, by id
+	teller   *teller
+	renewAt  events.Instant
+	picture  *fleet.View // of a moment ago; nil = something was stored since
+	pictured events.Instant
+	lanes    [events.Lanes]struct {
 		place events.LanePlace
 		lane  bus.Lane
 	}
@@ -257,6 +259,9 @@ func (t *term) apply(ctx context.Context, in fleet.Input) (events.Instant, error
 				return 0, fmt.Errorf("store a batch: %w", err)
 			}
 			last = append(last, seq)
+		}
+		if len(last) > 0 || len(eff.Answers) > 0 {
+			t.picture = nil // who is told of it may ask at once
 		}
 		t.rest(ctx, eff)
 		if len(last) == 0 {

@@ -110,9 +110,18 @@ func seen(v fleet.View, asks []events.Ask, would []events.AnswerItem) []events.A
 	return would
 }
 
+// pictureGood is for how long a picture of the fleet answers queries while nothing is stored: of many groups it takes the loop a good part of a second, and every open page of a
+// console asks again every second.
+const pictureGood = 250 * time.Millisecond
+
+// answer gives the picture to one query. What is in it is read by many at once, and changed by none.
 func (t *term) answer(q query) look {
 	now := t.c.now()
-	return look{t.fleet.View(now), t.fleet.Would(now, q.asks)}
+	if t.picture == nil || now.Boot.Sub(t.pictured) > pictureGood {
+		v := t.fleet.View(now)
+		t.picture, t.pictured = &v, now.Boot
+	}
+	return look{*t.picture, t.fleet.Would(now, q.asks)}
 }
 
 func (t *term) status(v fleet.View) answers.Status {
@@ -126,7 +135,7 @@ func (t *term) status(v fleet.View) answers.Status {
 		}
 	}
 	s.View.Groups = nil
-	s.View.Rollouts = slices.DeleteFunc(s.View.Rollouts, func(r fleet.RolloutView) bool { return r.State == events.RolloutPlanned || r.State.Over() })
+	s.View.Rollouts = slices.DeleteFunc(slices.Clone(s.View.Rollouts), func(r fleet.RolloutView) bool { return r.State == events.RolloutPlanned || r.State.Over() })
 	return s
 }
 
