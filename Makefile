@@ -24,7 +24,7 @@ AIRFLOW ?=
 CELLS ?=
 GROUPS ?= 40
 
-.PHONY: help build check fmt vet lint generated hygiene race sim model test compute matrix e2e-fleet e2e-airflow demo airflow-lock bench clean
+.PHONY: help build check fmt vet lint generated hygiene race sim model test compute matrix e2e-fleet e2e-airflow conformance demo airflow-lock bench clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,7 @@ model: ## explore the rules as built, then without each rule: ONLY=part of a nam
 
 test: build ## every test, and TEST_SEEDS=5000 simulated fleets; installs PostgreSQL, Prometheus and Airflow if they are missing
 	@deploy/need.sh prometheus
+	@deploy/need.sh avn
 	@deploy/need.sh airflow
 	@mkdir -p bin .cache && rm -f .cache/counts
 	@go build -o bin/count ./test/tools/count
@@ -87,6 +88,10 @@ e2e-airflow: build ## real Airflow loses its region in the middle of a run, come
 	@deploy/need.sh prometheus
 	@deploy/need.sh airflow
 	go test -count=1 -timeout 15m -v ./test/e2e -run '^TestWorkflows$$'
+
+conformance: build ## real groups fail over and back by Aiven's own command line, curl and typed Go client: the published commands, with only names replaced
+	@deploy/need.sh avn
+	go test -count=1 -timeout 10m -v ./test/e2e -run '^TestAiven$$'
 
 demo: build ## lose a region and see it move: make demo, with a workflow: make demo AIRFLOW=1, or unattended: make demo SCRIPT=1
 	@deploy/need.sh

@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
-# need.sh [prometheus | airflow]: makes sure that PostgreSQL's programs and iproute2's ip are here: tests and the demo run real servers, in regions with a network of their own. With
-# prometheus also prometheus and promtool, which tests of the metrics export push to; with airflow also Apache Airflow, by airflow/install.sh. It says what it does, and does nothing
-# if they are.
+# need.sh [prometheus | airflow | avn]: makes sure that PostgreSQL's programs and iproute2's ip are here: tests and the demo run real servers, in regions with a network of their own. With
+# prometheus also prometheus and promtool, which tests of the metrics export push to; with airflow also Apache Airflow, by airflow/install.sh; with avn also Aiven's own command line,
+# in .cache/avn, jq and curl, which tests of the Aiven-compatible API call. It says what it does, and does nothing if they are.
 # It needs root, or a user who may sudo, only if it has to install. It leaves no server running and no cluster made.
 set -euo pipefail
 
 if [[ ${1:-} == airflow ]]; then
   "$0"
   "$(dirname "$0")/airflow/install.sh" >/dev/null # where it is, install.sh --where says
+  exit 0
+fi
+
+if [[ ${1:-} == avn ]]; then
+  "$0"
+  "$(dirname "$0")/../test/conformance/install.sh"
   exit 0
 fi
 
