@@ -87,7 +87,7 @@ e2e-fleet: ## 40 real groups lose their region and come home, their controllers 
 e2e-airflow: build ## real Airflow loses its region in the middle of a run, comes home, and loses its database where it stands
 	@deploy/need.sh prometheus
 	@deploy/need.sh airflow
-	go test -count=1 -timeout 15m -v ./test/e2e -run '^TestWorkflows$$'
+	go test -tags airflow -count=1 -timeout 15m -v ./test/e2e -run '^TestWorkflows$$'
 
 conformance: build ## real groups fail over and back by Aiven's own command line, curl and typed Go client: the published commands, with only names replaced
 	@deploy/need.sh avn

@@ -95,7 +95,7 @@ profile: {{.Profile}}
       password_file: {{.Password}}
       dsn_file: {{.DSN}}
       drain: 60s
-      max_processes: 48
+      max_processes: 28
 {{- end}}
 {{end}}`))
 

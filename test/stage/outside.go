@@ -12,9 +12,9 @@ import (
 // OutsideAddress is where whoever lives in no region is reached.
 func (s *Stage) OutsideAddress() string { return s.net.address(Outside) }
 
-// Scraped is where the metrics of a region's first agent are read.
+// Scraped is where the metrics of the agent of a region's last host are read, which is the only one unless there are several.
 func (s *Stage) Scraped(region string) string {
-	return "http://" + net.JoinHostPort(s.net.address(region), strconv.Itoa(agentMetrics)) + "/metrics"
+	return "http://" + net.JoinHostPort(s.net.address(region), strconv.Itoa(agentMetrics+(s.options.hosts()-1)*hostPorts)) + "/metrics"
 }
 
 // DialOutside connects as whoever lives in no region.

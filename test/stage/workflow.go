@@ -19,6 +19,8 @@ import (
 	"text/template"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/config"
 	"github.com/switchback-dr/switchback/regionagent/driver/airflow"
@@ -154,8 +156,8 @@ func (s *Stage) makeWorkflow(g Group) error {
 	return nil
 }
 
-// metadataSettings let in all that two installations connect: schedulers, DAG processors and two api-servers, one of them warm.
-const metadataSettings = "max_connections = 40\n"
+// metadataSettings let in all that two installations connect, one of them but for a warm api-server: a scheduler and a DAG processor keep one to three sessions each, an api-server some more.
+const metadataSettings = "max_connections = 24\n"
 
 // holdsMetadata says whether a server is of a group that is some workflow group's database.
 func (s *Stage) holdsMetadata(ref events.Ref) bool {
@@ -206,6 +208,15 @@ func (s *Stage) startWorkflows() error {
 		if err := s.begin(w); err != nil {
 			return fmt.Errorf("start workflow %s: %w", w.Ref, err)
 		}
+	}
+	var all errgroup.Group
+	for _, w := range s.workflows {
+		all.Go(func() error {
+			return until(s.ctx, 2*time.Minute, func(ctx context.Context) error { return s.ready(ctx, w) })
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return fmt.Errorf("start api-servers: %w", err)
 	}
 	for _, g := range s.options.Groups {
 		if g.Kind() != events.KindAirflow {

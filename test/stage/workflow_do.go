@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,6 +51,9 @@ func call(ctx context.Context, client *http.Client, token, method, url string, i
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode == http.StatusConflict {
+		return errThere
+	}
 	if err == nil && resp.StatusCode/100 != 2 {
 		err = fmt.Errorf("%s %s: %s: %s", method, url, resp.Status, b)
 	}
@@ -59,9 +63,22 @@ func call(ctx context.Context, client *http.Client, token, method, url string, i
 	return err
 }
 
-// Trigger begins a run of a DAG whose tasks take so long each.
+// errThere says that what is to be made is there already.
+var errThere = errors.New("409: it is there already")
+
+// Trigger begins a run of a DAG whose tasks take so long each. One that is there already is as good: it was asked for before, and the answer came too late.
 func (s *Stage) Trigger(ctx context.Context, w *Workflow, dag, run string, each time.Duration) error {
-	return s.Call(ctx, w, "POST", "/dags/"+dag+"/dagRuns", map[string]any{"dag_run_id": run, "logical_date": nil, "conf": map[string]any{"seconds": each.Seconds()}}, nil)
+	err := s.Call(ctx, w, "POST", "/dags/"+dag+"/dagRuns", map[string]any{"dag_run_id": run, "logical_date": nil, "conf": map[string]any{"seconds": each.Seconds()}}, nil)
+	if errors.Is(err, errThere) {
+		return nil
+	}
+	return err
+}
+
+// ready asks an api-server for what every task asks first. It is not ready for tasks before it has answered that once.
+func (s *Stage) ready(ctx context.Context, w *Workflow) error {
+	client := &http.Client{Transport: &http.Transport{DialContext: s.DialOutside, DisableKeepAlives: true}, Timeout: time.Minute}
+	return call(ctx, client, "", "GET", w.API+"/execution/health", nil, nil)
 }
 
 // TaskLine is what a task said outside any database: that a try of it starts, or ends.
