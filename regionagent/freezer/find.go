@@ -18,11 +18,15 @@ import (
 	"syscall"
 
 	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/looks"
 )
 
 // serverComm names the one program whose processes are known by their working directory alone: a PostgreSQL process stands in its data directory, also when
 // its postmaster was killed and it goes on as an orphan that may still acknowledge a commit.
 const serverComm = "postgres"
+
+// host is every process of it: clusters are frozen all at once.
+var host = looks.New(allProcesses)
 
 // Processes is a cluster's tree as found at one moment.
 type Processes struct {
@@ -40,7 +44,7 @@ func Find(t driver.Tree) (Processes, error) {
 	if t.PIDFile == "" && t.Unit == "" && t.Cgroup == "" {
 		return Processes{}, errors.New("find processes: the tree names no pid file, no unit and no cgroup: nothing can be held by it")
 	}
-	all, err := look.processes()
+	all, err := host.Look()
 	if err != nil {
 		return Processes{}, err
 	}

@@ -370,7 +370,7 @@ func TestLooksAreSharedAndNeverOld(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				seen, err := look.processes()
+				seen, err := host.Look()
 				if err != nil || !slices.ContainsFunc(seen, func(p Process) bool { return p.PID == c.Process.Pid }) {
 					t.Errorf("pid %d was started before the look and is not in it (%v)", c.Process.Pid, err)
 				}

@@ -28,12 +28,14 @@ var layers = []layer{
 	{"regionagent/lease", []string{"events"}},
 	{"regionagent/boottime", []string{"events"}},
 	{"regionagent/ledger", nil},
+	{"regionagent/looks", nil},
 	{"regionagent/driver/exec/...", []string{"events", "regionagent/driver", "regionagent/freezer"}}, // it knows its processes only as whoever fences them does
 	{"regionagent/driver/airflow/tasks", []string{"events"}},
 	{"regionagent/driver/airflow/account", []string{"events", "regionagent/driver/airflow/rest", "regionagent/driver/airflow/tasks", "regionagent/ledger"}},
 	{"regionagent/driver/airflow/...", []string{"events", "regionagent/driver", "regionagent/driver/airflow/account", "regionagent/driver/airflow/rest", "regionagent/driver/exec", "regionagent/freezer", "regionagent/ledger"}}, // what exec does around commands, around its own
+	{"regionagent/driver/postgres/...", []string{"events", "regionagent/driver", "regionagent/looks", "pkg/telemetry"}},
 	{"regionagent/driver/...", []string{"events", "regionagent/driver", "pkg/telemetry"}},
-	{"regionagent/freezer/...", []string{"events", "regionagent/driver", "regionagent/boottime", "regionagent/ledger"}},
+	{"regionagent/freezer/...", []string{"events", "regionagent/driver", "regionagent/boottime", "regionagent/ledger", "regionagent/looks"}},
 	{"regionagent/export", []string{"events", "regionagent/driver"}},
 	{"regionagent/kernel/...", []string{"events", "regionagent/driver", "regionagent/freezer"}},
 	{"regionagent/guard/...", []string{"events", "regionagent/lease", "regionagent/boottime", "regionagent/ledger", "regionagent/driver", "regionagent/freezer", "pkg/telemetry"}},

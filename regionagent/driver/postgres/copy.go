@@ -146,7 +146,7 @@ func (r *restoring) swap(ctx context.Context) error {
 		return err
 	}
 	r.reach("aside")
-	r.lastPlace.Store(nil)
+	r.forgetPlace()
 	r.j.Stage, r.j.Broken = stageDress, true
 	return r.note(r.j)
 }

@@ -50,7 +50,40 @@ func (d *Driver) where(ctx context.Context) (place, error) {
 	if p := d.lastPlace.Load(); p != nil {
 		return *p, nil
 	}
-	var p place
+	return d.configured(ctx)
+}
+
+// placeLimit bounds how long the configuration files may take to be asked.
+const placeLimit = 15 * time.Second
+
+// configured is the place that the files of a server give which is down. They are asked by running its program, which may take longer on a busy host than whoever wants to know may
+// wait: then that goes on for whoever asks next.
+func (d *Driver) configured(ctx context.Context) (place, error) {
+	moved := d.moved.Load()
+	asked := d.placing.DoChan(fmt.Sprint(moved), func() (any, error) {
+		short, cancel := context.WithTimeout(d.life, placeLimit)
+		defer cancel()
+		p, err := d.askFiles(short)
+		if err == nil && d.moved.Load() == moved {
+			d.lastPlace.CompareAndSwap(nil, &p) // a server that came up meanwhile knows better
+		}
+		return p, err
+	})
+	select {
+	case r := <-asked:
+		return r.Val.(place), r.Err
+	case <-ctx.Done():
+		return place{}, fmt.Errorf("ask the configuration files where the server listens: %w", ctx.Err())
+	}
+}
+
+// forgetPlace has the files asked anew: they are others.
+func (d *Driver) forgetPlace() {
+	d.moved.Add(1)
+	d.lastPlace.Store(nil)
+}
+
+func (d *Driver) askFiles(ctx context.Context) (p place, err error) {
 	for name, take := range map[string]func(string) error{
 		"port":             func(s string) (err error) { p.port, err = strconv.Atoi(s); return err },
 		"listen_addresses": func(s string) error { p.listen = s; return nil },
@@ -68,7 +101,6 @@ func (d *Driver) where(ctx context.Context) (place, error) {
 			return place{}, err
 		}
 	}
-	d.lastPlace.Store(&p)
 	return p, nil
 }
 

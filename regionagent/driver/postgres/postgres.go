@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/regionagent/driver"
@@ -33,6 +34,9 @@ type Driver struct {
 	word        upstreamWord
 	door        door
 	lastPlace   atomic.Pointer[place]
+	moved       atomic.Int64                      // how often the last place was forgotten
+	placing     singleflight.Group                // one asks the files for it
+	lastControl atomic.Pointer[rememberedControl] // what a server that is down was left as
 	progress    progress
 
 	life       context.Context // until Close

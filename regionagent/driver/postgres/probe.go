@@ -192,7 +192,7 @@ func (d *Driver) silent(ctx context.Context, h *events.ClusterHealth) {
 			h.Error = "there is no data in " + d.cfg.Data
 			return
 		}
-		if c, err := d.control(ctx); err == nil {
+		if c, err := d.leftAs(ctx); err == nil {
 			h.SystemID, h.Timeline = c.systemID, c.tip()
 			h.Error = "control file: " + c.state
 		}

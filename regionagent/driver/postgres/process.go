@@ -7,6 +7,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/switchback-dr/switchback/regionagent/looks"
 )
 
 // process is one process of the server.
@@ -69,15 +74,16 @@ func ours(dir os.FileInfo, pid int) (process, bool) {
 	return process{pid, rest[0], string(bytes.TrimRight(bytes.ReplaceAll(title, []byte{0}, []byte{' '}), " "))}, true
 }
 
-// processes finds every process of the server, postmaster or orphan, by looking at all of the host's.
-func processes(data string) ([]process, error) {
-	dir, err := os.Stat(data)
-	if os.IsNotExist(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look at data directory: %w", err)
-	}
+// workplace is where a process of the host works.
+type workplace struct {
+	pid        int
+	device, in uint64
+}
+
+// host is where every process of it works. A server that is down is looked for at every probe, and so are all the others of its host.
+var host = looks.New(workplaces)
+
+func workplaces() ([]workplace, error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
 		return nil, err
@@ -87,13 +93,39 @@ func processes(data string) ([]process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
-	var found []process
+	all := make([]workplace, 0, len(names))
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		if p, ok := ours(dir, pid); ok {
+		var st unix.Stat_t
+		if unix.Fstatat(int(proc.Fd()), name+"/cwd", &st, 0) == nil { // one that ended, or may not be looked at, is no server of ours
+			all = append(all, workplace{pid, st.Dev, st.Ino})
+		}
+	}
+	return all, nil
+}
+
+// processes finds every process of the server, postmaster or orphan, by looking at all of the host's.
+func processes(data string) ([]process, error) {
+	dir, err := os.Stat(data)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at data directory: %w", err)
+	}
+	all, err := host.Look()
+	if err != nil {
+		return nil, err
+	}
+	var found []process
+	for _, s := range all {
+		if st := dir.Sys().(*syscall.Stat_t); s.in != st.Ino || s.device != st.Dev {
+			continue
+		}
+		if p, ok := ours(dir, s.pid); ok {
 			found = append(found, p)
 		}
 	}

@@ -2,7 +2,9 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/driver/postgres"
 	"github.com/switchback-dr/switchback/regionagent/driver/postgres/postgrestest"
 )
 
@@ -68,6 +71,40 @@ func TestTrapPortTakenByAnother(t *testing.T) {
 	}
 	l.Close()
 	a.untilServer(events.ServerDown)
+}
+
+// A host whose programs start slowly: a probe has a second, and where a server listens that is down takes three runs of its program.
+func TestTrapSlowHostKnowsNoPort(t *testing.T) {
+	t.Parallel()
+	a := one(t)
+	a.untilServer(events.ServerWritable)
+	a.do(events.Done, driver.Action{Verb: driver.Stop})
+	cfg := a.Config(events.Ref{Region: "eu-west-1", Cluster: a.Name})
+	slow := t.TempDir()
+	programs, err := os.ReadDir(cfg.Bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range programs {
+		if p.Name() != "postgres" {
+			err = errors.Join(err, os.Symlink(filepath.Join(cfg.Bin, p.Name()), filepath.Join(slow, p.Name())))
+		}
+	}
+	script := fmt.Sprintf("#!/bin/sh\nsleep 0.3\nexec %s \"$@\"\n", filepath.Join(cfg.Bin, "postgres"))
+	if err := errors.Join(err, os.Chmod(slow, 0o755), os.Chmod(filepath.Dir(slow), 0o755), os.WriteFile(filepath.Join(slow, "postgres"), []byte(script), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Bin = slow
+	d, err := postgres.New(cfg, slog.New(slog.DiscardHandler)) // an agent that has just started
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	until(t, "the server is known to be down, probe by probe", func() bool {
+		short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		return d.Probe(short).Server == events.ServerDown
+	})
 }
 
 func TestTrapTooManyClientsIsNotDown(t *testing.T) {
