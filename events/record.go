@@ -208,6 +208,7 @@ type Operation struct {
 	Phases   []PhaseTime `json:"phases,omitempty"` // RTO by phase
 	Ended    string      `json:"ended,omitempty"`  // done, aborted, failed; empty = running
 	EndWhy   string      `json:"end_why,omitempty"`
+	EndRule  string      `json:"end_rule,omitempty"` // of an aborted one: the row that gave it up
 
 	// The two clocks, since Began, by the wall clock of the leaders that saw them; 0 = not yet.
 	Serving   time.Duration `json:"serving,omitempty"`   // the new active acknowledged a write

@@ -191,7 +191,7 @@ func abort(f *Facts, o *Outcome) {
 	o.Drop = r.Phase != events.PhaseActive
 	r.Epoch++
 	r.Phase, r.Target = events.PhaseActive, events.Ref{}
-	r.Op.Ended, r.Op.EndWhy, r.Op.Stage = "aborted", o.Why, ""
+	r.Op.Ended, r.Op.EndWhy, r.Op.EndRule, r.Op.Stage = "aborted", o.Why, o.Rule, ""
 	f.tellAll(o)
 	o.notice(f, events.NoticeAborted)
 }

@@ -166,7 +166,7 @@ var moves = [...]row{
 	{"failover.asked", "active", "failover", func(f *Facts) bool { return f.Ask != nil }, failover, "{actor} asked to fail over {group} to {target}: {reason}"},
 
 	// A planned swap before its intent: the active goes on serving, so that giving up costs nothing.
-	{"swap.not-ready", "active", "a gate is not passed any more", func(f *Facts) bool { return preparing(f.Record) && f.watched() && f.notReady(f.Record.Op.To) != "" },
+	{RuleNotReady, "active", "a gate is not passed any more", func(f *Facts) bool { return preparing(f.Record) && f.watched() && f.notReady(f.Record.Op.To) != "" },
 		func(f *Facts, o *Outcome) {
 			o.Why = "given up before anything was stopped: " + f.notReady(f.Record.Op.To)
 			abort(f, o)

@@ -19,6 +19,9 @@ const swapLag = 16 << 20
 // gapLimit is how long a swap may take from its intent to its promotion: an abort, with a start of the old active, still fits into SwitchGap.
 func (f *Facts) gapLimit() time.Duration { return f.D.SwitchGap * 2 / 3 }
 
+// RuleNotReady gives a swap up before anything of it was stopped: it may be asked for again at no cost to anybody.
+const RuleNotReady = "swap.not-ready"
+
 // swapTarget is where a swap goes: home for a failback, the cluster asked for, or the best candidate.
 func (f *Facts) swapTarget() events.Ref {
 	switch {

@@ -197,8 +197,9 @@ func (f *Fleet) moveFact(now events.Instant, s *rollout.State, i int, m *events.
 			fact.Busy = op.ID
 		}
 	}
+	fact.Early = fact.Op != nil && fact.Op.EndRule == decide.RuleNotReady
 	if m.Verb == events.AskDrill {
-		fact.There, fact.Op = false, drillOf(r.Drill, id)
+		fact.There, fact.Early, fact.Op = false, false, drillOf(r.Drill, id)
 	}
 	to := r.Member(m.To)
 	if m.Verb == events.AskRestore && to != nil {

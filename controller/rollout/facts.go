@@ -24,6 +24,7 @@ type Fact struct {
 	Active events.Ref        // where it is active now
 	Op     *events.Operation // that bears the id the move asks under; nil = its record knows none
 	There  bool              // what the move is for stands: the target is active and serves; the restored one follows
+	Early  bool              // Op was given up before anything was stopped: it may pass later
 	Busy   string            // another operation that is under way; empty = none
 	Silent string            // whose word is missing; empty = nobody's
 	Stalls string            // a restore that stands still; empty = it does not

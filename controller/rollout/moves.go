@@ -29,6 +29,16 @@ var running = []row[*at]{
 		m := a.l.s.edit(a.i)
 		m.State, m.Try, m.Why = events.MoveWaits, m.Try+1, a.why
 	}, ""},
+	{"move.closed", "its operation was given up before anything was stopped, since a gate had closed that may open again, and not too often", func(a *at) bool {
+		return a.f.Early && a.m.Try < mostTries
+	}, func(a *at) {
+		a.why = a.f.Op.EndWhy
+		m := a.l.s.edit(a.i)
+		m.State, m.Try, m.Op, m.Why = events.MoveWaits, m.Try+1, "", a.why
+		a.l.s.mem.again[a.i] = a.l.f.Now.Add(again)
+		delete(a.l.s.mem.since, a.i)
+		halved(&a.l.s.Head)
+	}, ""},
 	{"move.failed", "its operation ended otherwise", func(a *at) bool { return a.f.Op != nil && a.f.Op.Ended != "" },
 		func(a *at) { a.why = a.f.Op.EndWhy; a.end(events.MoveFailed) }, ""},
 	{"move.gave-way", "the record knows its operation no more, and what it is for does not stand", func(a *at) bool { return a.f.Known && a.f.Op == nil },
@@ -68,8 +78,11 @@ var waiting = []row[*at]{
 	{"move.begin", "it may begin", func(*at) bool { return true }, func(a *at) { a.l.take(a) }, "begins"},
 }
 
-// again is how long a refused move waits before it is asked for once more.
-const again = time.Second
+// again is how long a refused move waits before it is asked for once more, and one that was given up before anything was stopped; mostTries is how often the latter is begun anew.
+const (
+	again     = time.Second
+	mostTries = 5
+)
 
 func (a *at) took() time.Duration {
 	since, known := a.l.s.mem.since[a.i]

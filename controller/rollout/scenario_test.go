@@ -95,7 +95,7 @@ func (w *fake) look(i int, m *events.Move) Fact {
 		op, f.There = g.restore, !g.failed
 	}
 	if op != nil && op.Ask == m.AskID(w.s.Head.ID, i) {
-		f.Op = op
+		f.Op, f.Early = op, op.EndRule != ""
 	}
 	return f
 }
@@ -325,6 +325,12 @@ func (w *fake) do(t *testing.T, d *datadriven.TestData) string {
 		return each(func(g *fakeGroup) { w.end(g, "done", "") })
 	case "fail":
 		return each(func(g *fakeGroup) { w.end(g, "aborted", text) })
+	case "closes": // given up before anything was stopped
+		return each(func(g *fakeGroup) {
+			if w.end(g, "aborted", text) == "" {
+				g.op.EndRule = "swap.not-ready"
+			}
+		})
 	case "silent":
 		return each(func(g *fakeGroup) { g.silent = text })
 	case "unwell":
