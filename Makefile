@@ -80,7 +80,7 @@ matrix: build ## every fault in every plane on real processes: make matrix, or s
 	@mkdir -p .cache
 	go run ./test/tools/matrix -json .cache/matrix.json $(if $(CELLS),-cells '$(CELLS)')
 
-e2e-fleet: ## 40 real groups lose their region and come home, their controllers killed 20 times on the way; two cores: make e2e-fleet GROUPS=6
+e2e-fleet: ## 40 real groups lose their region and come home, their controllers killed 20 times on the way: a quarter of an hour on two cores
 	@deploy/need.sh
 	go test -count=1 -timeout 40m -v ./test/e2e -run '^TestFleetComesHome$$' -fleet-groups $(GROUPS) -fleet-kills 20
 

@@ -51,6 +51,7 @@ type play struct {
 	t       *testing.T
 	writers *stage.Writers
 	asked   *atomic.Int64 // asks so far, for their ids
+	again   int           // how often failed moves of a rollout were taken up again
 }
 
 // begin builds a stage for one test and waits until every group has acknowledged writes.

@@ -176,7 +176,7 @@ func (s *Stage) writeProcess(k Kind, more, config string, d site) error {
 	if k == Guard {
 		name = string(Agent)
 	}
-	s.processes = append(s.processes, &process{kind: k, region: d.Region, config: config, state: d.State, log: filepath.Join(s.home.dir, "log", d.Region+"-"+string(k)+more)})
+	s.processes = append(s.processes, &process{kind: k, region: d.Region, config: config, state: d.State, servers: len(d.Servers), log: filepath.Join(s.home.dir, "log", d.Region+"-"+string(k)+more)})
 	return render(config, name, d)
 }
 
@@ -189,11 +189,15 @@ func render(path, name string, d site) error {
 }
 
 // Fleet is the text of the fleet file for these groups.
-func Fleet(groups []Group) string { return fleetFile(defaultProfile, groups) }
+func Fleet(groups []Group) string { return fleetFile(defaultProfile, "", groups) }
 
-func fleetFile(profile string, groups []Group) string {
+func fleetFile(profile, automation string, groups []Group) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "version: 1\ndefaults: {profile: %s}\ngroups:\n", profile)
+	fmt.Fprintf(&b, "version: 1\ndefaults: {profile: %s}\n", profile)
+	if automation != "" {
+		fmt.Fprintf(&b, "automation: {%s}\n", automation)
+	}
+	b.WriteString("groups:\n")
 	for _, g := range groups {
 		mode := g.Mode
 		if mode == "" {

@@ -32,6 +32,8 @@ type process struct {
 	log    string
 	state  string // of an agent: its directory
 
+	servers int // of an agent: how many it cares for
+
 	mu         sync.Mutex
 	cmd        *exec.Cmd // nil = not running
 	exited     chan struct{}

@@ -41,6 +41,7 @@ type Options struct {
 	Metrics string // metrics of every agent's file, in YAML; OUTSIDE in it is the address of whoever receives them there
 
 	Settings string // more lines for every server's postgresql.conf
+	Fleet    string // what stands under automation in the fleet's file, in YAML
 	Hosts    int    // database hosts of each region, each with an agent and a guard, that share its servers; 0 = 1
 	Profile  string // of durations; empty = fast
 }
@@ -210,7 +211,7 @@ func (s *Stage) runFleet() (err error) {
 	if err := s.startAll(func(p *process) bool { return !first(p) }); err != nil {
 		return err
 	}
-	if out, err := s.Apply(fleetFile(s.options.profile(), s.options.Groups)); err != nil {
+	if out, err := s.Apply(fleetFile(s.options.profile(), s.options.Fleet, s.options.Groups)); err != nil {
 		return fmt.Errorf("apply fleet: %w %s", err, out)
 	}
 	return s.WaitProtected(s.options.limit())
@@ -227,34 +228,55 @@ func (s *Stage) startAll(which func(*process) bool) error {
 	return nil
 }
 
-// measure has every host's agent measure S before any of them works, where a region has several: in life they don't share a machine, and here each would slow down the
-// self-test of every other. What an agent measured is kept for the next one of the same boot.
+// measure has one host's agent of each size measure S before any of them works, where a region has several: in life they don't share a machine, and here each would slow down the
+// self-test of every other. What an agent measured is kept for the next one of the same boot, and this machine is the host of all of them: so theirs is what the one of their size found.
 func (s *Stage) measure() error {
 	if s.options.hosts() == 1 {
 		return nil
 	}
 	d, err := events.Profile(s.options.profile())
+	if err != nil {
+		return err
+	}
+	found := map[int]string{} // by the servers of a host: a file of what was measured
 	for _, p := range s.processes {
-		if p.kind != Agent || err != nil {
+		if p.kind != Agent {
 			continue
 		}
-		if err = s.start(p); err == nil {
-			err = until(s.ctx, time.Minute, func(context.Context) error { return inTime(p.state, d.Freeze) }) // one that is too slow measures again by itself
+		own := measuredFile(p.state)
+		if known, ok := found[p.servers]; ok {
+			b, err := os.ReadFile(known)
+			if err == nil {
+				err = os.WriteFile(own, b, 0o600)
+			}
+			if err != nil {
+				return fmt.Errorf("give a host of %s what was measured: %w", p.region, err)
+			}
+			continue
 		}
+		if err := s.start(p); err != nil {
+			return err
+		}
+		err := until(s.ctx, time.Minute, func(context.Context) error { return inTime(own, d.Freeze) }) // one that is too slow measures again by itself
 		if err == nil {
 			err = p.signal(syscall.SIGTERM, true)
 		}
 		if err != nil {
-			err = fmt.Errorf("measure a host of %s: %w", p.region, err)
+			return fmt.Errorf("measure a host of %s: %w", p.region, err)
 		}
+		found[p.servers] = own
 	}
-	return err
+	return nil
+}
+
+func measuredFile(state string) string {
+	file := config.Agent{State: state}
+	return file.Measured()
 }
 
 // inTime says whether an agent measured that it can freeze everything within a limit.
-func inTime(state string, limit time.Duration) error {
-	file := config.Agent{State: state}
-	b, err := os.ReadFile(file.Measured())
+func inTime(path string, limit time.Duration) error {
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
