@@ -52,7 +52,7 @@ func TestBothWays(t *testing.T) {
 			if d := cmp.Diff(one, two, cmp.AllowUnexported(result{})); d != "" {
 				t.Errorf("(-bus +api)\n%s", d)
 			}
-			if one.out+one.err == "" {
+			if one.out+one.err == "" && !strings.HasPrefix(line, "events") { // of which there may be none yet
 				t.Error("nothing was said")
 			}
 		})
