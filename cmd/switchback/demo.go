@@ -40,7 +40,7 @@ Nothing outside its own directory is touched, and nothing of it outlives it. Lin
 			}
 			d := &demo{out: c.OutOrStdout(), options: stage.Options{Binary: self, Groups: stage.Groups(groups), Keep: keep, Airflow: airflow}}
 			if airflow != "" {
-				d.options.Groups = append(d.options.Groups, stage.Workflows(stage.West)...)
+				d.options.Groups, d.options.Hosts = append(d.options.Groups, stage.Workflows(stage.West)...), 2 // a host is to freeze all of its processes in time
 			}
 			if script {
 				return d.script(ctx)
