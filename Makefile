@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X github.com/switchback-dr/switchback/pkg/telemetry.Version=$(VERSION)
 TOOL := go tool -modfile=test/tools/tools.mod
 # Packages whose tests run real servers and judge by time: one after the other, with nothing beside them but COMPUTE.
-LIVE := ./pkg/bus/... ./pkg/client ./regionagent/driver/postgres/... ./regionagent/driver/exec ./regionagent/export ./regionagent/freezer ./regionagent/guard ./test/stage ./test/e2e ./test/matrix
+LIVE := ./pkg/bus/... ./pkg/client ./regionagent/driver/postgres/... ./regionagent/driver/exec ./regionagent/export ./regionagent/freezer ./regionagent/guard ./test/stage ./test/browser ./test/e2e ./test/matrix
 # What computes for minutes and judges by no time: it runs beside the others, but only on what they leave idle.
 COMPUTE := ./controller/fleet ./test/model/... ./test/sim/...
 IDLE = $(shell chrt -i 0 true 2>/dev/null && echo chrt -i 0 || echo nice -n 19)
@@ -24,7 +24,7 @@ AIRFLOW ?=
 CELLS ?=
 GROUPS ?= 40
 
-.PHONY: help build check fmt vet lint generated hygiene race sim model test compute matrix e2e-fleet e2e-airflow conformance demo airflow-lock bench clean
+.PHONY: help build check fmt vet lint generated hygiene race sim model test compute matrix e2e-fleet e2e-console e2e-airflow conformance demo airflow-lock bench clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,7 @@ test: build ## every test, and TEST_SEEDS=5000 simulated fleets; installs Postgr
 	@deploy/need.sh prometheus
 	@deploy/need.sh avn
 	@deploy/need.sh airflow
+	@deploy/need.sh chromium
 	@mkdir -p bin .cache && rm -f .cache/counts
 	@go build -o bin/count ./test/tools/count
 	{ setsid $(IDLE) $(MAKE_COMMAND) -s compute > .cache/compute 2>&1 & compute=$$!; trap "kill -- -$$compute 2>/dev/null || :" EXIT; \
@@ -92,6 +93,10 @@ e2e-airflow: build ## real Airflow loses its region in the middle of a run, come
 conformance: build ## real groups fail over and back by Aiven's own command line, curl and typed Go client: the published commands, with only names replaced
 	@deploy/need.sh avn
 	go test -count=1 -timeout 10m -v ./test/e2e -run '^TestAiven$$'
+
+e2e-console: ## every page of the console in a real browser, in 1440 and 390 px, light and dark, held against axe-core; pictures in .cache/console
+	@deploy/need.sh chromium
+	go test -count=1 -timeout 20m -v ./test/browser -every-look
 
 demo: build ## lose a region and see it move: make demo, with a workflow: make demo AIRFLOW=1, or unattended: make demo SCRIPT=1
 	@deploy/need.sh

@@ -5,6 +5,21 @@
 # It needs root, or a user who may sudo, only if it has to install. It leaves no server running and no cluster made.
 set -euo pipefail
 
+# With chromium: Debian's browser, and axe-core in .cache, which the console is tested with.
+if [[ ${1:-} == chromium ]]; then
+  "$0"
+  if ! command -v chromium >/dev/null; then
+    as_root=()
+    [[ $(id -u) == 0 ]] || as_root=(sudo)
+    command -v apt-get >/dev/null || { echo "need.sh: chromium is missing, and apt-get is not here: install chromium" >&2; exit 1; }
+    echo "need.sh: chromium is missing: installing it with apt-get"
+    "${as_root[@]}" apt-get update -q
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core
+  fi
+  "$(dirname "$0")/../test/browser/axe.sh" "$(dirname "$0")/../.cache"
+  exit 0
+fi
+
 if [[ ${1:-} == airflow ]]; then
   "$0"
   "$(dirname "$0")/airflow/install.sh" >/dev/null # where it is, install.sh --where says
