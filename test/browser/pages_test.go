@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,10 +18,12 @@ import (
 
 	"github.com/switchback-dr/switchback/controller/console/consoletest"
 	"github.com/switchback-dr/switchback/test/browser"
+	"github.com/switchback-dr/switchback/test/stage"
 )
 
 var (
 	chrome    *browser.Browser
+	binary    string // the program under test, built once
 	onlyPages = flag.String("pages", "", "only pictures whose name matches this")
 	everyLook = flag.Bool("every-look", false, "every page in every width and colour, with pictures; else in two of them")
 	onlyLooks = flag.String("looks", "", "only in widths and colours whose name matches this")
@@ -35,7 +39,10 @@ var shots = []struct{ name, path, open string }{
 	{"report", "operations/orders-8", ""}, {"not-found", "groups/nobody", ""}, {"login", "login", ""},
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	stage.Enter()
+	os.Exit(run(m))
+}
 
 // TestPages looks at every page in every width and colour: axe-core finds nothing, nothing is wider than the window, the browser logs no error and asks no other host. The pictures
 // are left to be looked at.
@@ -106,7 +113,17 @@ func login(tab *browser.Tab, home, token string) error {
 }
 
 func run(m *testing.M) int {
-	var err error
+	dir, err := os.MkdirTemp("", "sbconsole-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "switchback")
+	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/switchback").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
+		return 1
+	}
 	if chrome, err = browser.Start(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
