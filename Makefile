@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X github.com/switchback-dr/switchback/pkg/telemetry.Version=$(VERSION)
 TOOL := go tool -modfile=test/tools/tools.mod
 # Packages whose tests run real servers and judge by time: one after the other, with nothing beside them but COMPUTE.
-LIVE := ./pkg/bus/... ./pkg/client ./regionagent/driver/postgres/... ./regionagent/driver/exec ./regionagent/export ./regionagent/freezer ./regionagent/guard ./test/stage ./test/browser ./test/e2e ./test/matrix
+LIVE := ./pkg/bus/... ./pkg/client ./regionagent/driver/postgres/... ./regionagent/driver/exec ./regionagent/driver/airflow/... ./regionagent/export ./regionagent/freezer ./regionagent/guard ./test/stage ./test/browser ./test/e2e ./test/matrix
 # What computes for minutes and judges by no time: it runs beside the others, but only on what they leave idle.
 COMPUTE := ./controller/fleet ./test/model/... ./test/sim/...
 IDLE = $(shell chrt -i 0 true 2>/dev/null && echo chrt -i 0 || echo nice -n 19)

@@ -38,6 +38,7 @@ var groupAsks = []route{
 	askRoute("/groups/{group}/rebuild", events.AskRebuild, copyFields...),
 	askRoute("/groups/{group}/protect", events.AskProtect, "while_blind"),
 	askRoute("/groups/{group}/release", events.AskRelease, "while_blind"),
+	askRoute("/groups/{group}/tasks/retry", events.AskRetryTasks, "operation", "dag", "task"),
 	askRoute("/groups/{group}/abort", events.AskAbort),
 	askRoute("/groups/{group}/arm", events.AskArm),
 	askRoute("/groups/{group}/disarm", events.AskDisarm),

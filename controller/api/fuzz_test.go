@@ -139,7 +139,7 @@ func (s *site) fuzzed(t *testing.T) {
 		if o.method != http.MethodGet && (who == "viewer" || who == "nobody") && a.Status < 400 {
 			t.Errorf("%s changed something: %s %s %s: %d %s", who, o.method, path, body, a.Status, a.Body)
 		}
-		if who == "shop" && a.Status < 400 && strings.HasPrefix(o.path, "/api/v1/") && strings.Contains(string(a.Body), "ledger") {
+		if who == "shop" && a.Status < 400 && strings.HasPrefix(o.path, "/api/v1/") && strings.Contains(strings.ReplaceAll(string(a.Body), `"ledgers"`, ""), "ledger") { // a group of that name, not a ledger of tasks
 			t.Errorf("shop sees what is not its: %s %s: %s", o.method, path, a.Body)
 		}
 		if t.Failed() {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/switchback-dr/switchback/controller/answers"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -20,6 +21,8 @@ var reads = []route{
 	{"GET", "/groups/{group}", nil, oneGroup},
 	{"GET", "/groups/{group}/why", nil, look("why", "group")},
 	{"GET", "/groups/{group}/operation", nil, look("report", "group")},
+	{"GET", "/groups/{group}/tasks", []string{"operation", "class", "dag", "from", "limit"}, ledger},
+	{"GET", "/tasks", nil, look("tasks")},
 	{"GET", "/regions/{region}/why", nil, look("why", "region")},
 	{"GET", "/clusters/{region}/{cluster}", nil, cluster},
 	{"GET", "/operations/{operation}", nil, look("report", "operation")},
@@ -105,3 +108,30 @@ func number(r *http.Request, name string, def, lo, hi int) (int, error) {
 	}
 	return n, nil
 }
+
+// ledger answers with one ledger of a group, and some of its entries in order: the newest one, or that of ?operation.
+func ledger(_ *Server, r *http.Request) (*reply, error) {
+	q := map[string]any{"group": r.PathValue("group")}
+	for _, name := range []string{"operation", "class", "dag"} {
+		if v := r.URL.Query().Get(name); v != "" {
+			q[name] = v
+		}
+	}
+	if c := r.URL.Query().Get("class"); c != "" && !slices.Contains(events.TaskClasses(), events.TaskClass(c)) {
+		return nil, kindBadRequest.of(fmt.Sprintf("query parameter class %q: want one of %v", c, events.TaskClasses()))
+	}
+	for name, hi := range map[string]int{"from": maxEntries, "limit": answers.Most} {
+		if r.URL.Query().Has(name) {
+			n, err := number(r, name, 0, 0, hi)
+			if err != nil {
+				return nil, err
+			}
+			q[name] = n
+		}
+	}
+	raw, err := From(r).Raw(r.Context(), "tasks", q)
+	return &reply{body: raw}, err
+}
+
+// maxEntries is the most entries a ledger is asked to be read from: more tasks are hit by no outage.
+const maxEntries = 10_000_000
