@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,9 +19,16 @@ type Refusal struct {
 	At    time.Time `json:"at"` // by the host's wall clock, to be shown
 }
 
+// countWait is how long a gate waits for another one that counts: a host that boots starts all of its servers at once.
+const countWait = time.Second
+
 // CountRefusal notes one more refused start. An error: it is not counted, nothing else.
 func CountRefusal(path, cluster string, p Passage) error {
 	f, err := ledger.Open[Refusals](path)
+	for until := time.Now().Add(countWait); errors.Is(err, ledger.ErrLocked) && time.Now().Before(until); {
+		time.Sleep(countWait / 200)
+		f, err = ledger.Open[Refusals](path)
+	}
 	if err != nil {
 		return fmt.Errorf("count a refused start: %w", err)
 	}

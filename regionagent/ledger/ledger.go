@@ -50,7 +50,11 @@ func Open[T any](path string) (*File[T], error) {
 }
 
 // Close gives the ledger up.
-func (f *File[T]) Close() error { return f.lock.Close() }
+func (f *File[T]) Close() error {
+	// Closing alone would leave the lock with a child that is between its fork and its exec.
+	err := syscall.Flock(int(f.lock.Fd()), syscall.LOCK_UN)
+	return errors.Join(err, f.lock.Close())
+}
 
 // Save returns once v is on disk in place of what was there: temporary file, fsync, rename, fsync of the directory. After an error the old or the new value is there, whole.
 func (f *File[T]) Save(v T) error {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -173,4 +174,23 @@ func TestTwoAgentsOnOneLedger(t *testing.T) {
 	_ = other.Wait() // killed
 	_ = in.Close()
 	open(t, path)
+}
+
+// A child that is between its fork and its exec has every file of its parent's for a moment.
+func TestLockEndsWithCloseWhoeverHasTheFileToo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	f := open(t, path)
+	child, err := syscall.Dup(int(f.lock.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(child)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open[entry](path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = again.Close() // nothing was written
 }
