@@ -83,6 +83,7 @@ type cluster struct {
 	last   events.ClusterHealth
 	sick   events.Instant // since when it does not serve although it is active and has the right, 0 = it serves
 	starts int            // local restarts since it was last well
+	rising events.Instant // how long it may take on its way up by its first start or promotion since it served last; 0 = none was begun
 	waited bool           // what it depends on was not there when it was looked at last
 }
 

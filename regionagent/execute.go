@@ -32,6 +32,9 @@ func (a *agent) do(ctx context.Context, act lease.Action) {
 	if act.Verb == lease.Start && c.sick != 0 {
 		c.starts++
 	}
+	if r, slow := c.driver.(driver.Riser); slow && raises(act.Verb) && c.rising == 0 {
+		c.rising = boottime.Now().Add(r.Rises())
+	}
 	switch act.Verb {
 	case lease.Freeze, lease.Thaw, lease.Kill:
 		go a.fence(ctx, c, act, a.client)
@@ -219,6 +222,9 @@ func (a *agent) finished(ctx context.Context, c *cluster, act lease.Action, r ev
 	cancel()
 	a.post(ctx, func(now events.Instant) lease.Effects {
 		c.ended.Add(1)
+		if raises(act.Verb) {
+			c.rising = min(c.rising, now)
+		}
 		a.seen(now, c, h)
 		a.core.Proved(c.ref, h.Stopped)
 		return a.core.Finished(now, act, r, h.Server)
@@ -260,9 +266,33 @@ func (a *agent) probeNow(r events.Ref) {
 	}
 }
 
+// raises reports whether an order brings a cluster up to serve.
+func raises(v lease.Verb) bool { return v == lease.Start || v == lease.Promote }
+
+// down is for how long a cluster has not served although it is to, and nothing excuses it; 0 = nothing speaks against it. What is on its way up for the first time, and what waits for what it
+// depends on until a moment ago, counts as down from now on.
+func (c *cluster) down(now events.Instant, well, serves, waits bool) time.Duration {
+	if serves {
+		c.rising = 0
+	}
+	switch {
+	case well:
+		c.sick, c.starts = 0, 0
+	case c.sick == 0, c.rising > now:
+		c.sick = now
+	case c.waited && !waits:
+		c.sick, c.starts = now, 0 // what it waited for is there: from here on it is its own affair
+	}
+	c.waited = waits
+	if c.sick == 0 {
+		return 0
+	}
+	return max(now.Sub(c.sick), 1)
+}
+
 // seen keeps what a probe found, with how long an active that has the right has not served: what the controller judges a cluster by, never a port.
 func (a *agent) seen(now events.Instant, c *cluster, h events.ClusterHealth) {
-	well := true
+	well, serves := true, false
 	for _, v := range a.core.Views(now) {
 		if v.Cluster == c.ref {
 			h.Managed, h.Seen, h.Role = v.Managed && !v.Let, v.Epoch, v.Role
@@ -270,22 +300,12 @@ func (a *agent) seen(now events.Instant, c *cluster, h events.ClusterHealth) {
 			if v.Tend != nil {
 				c.peers.Store(&v.Tend)
 			}
-			serves := h.Server == events.ServerWritable && (h.CanaryOK || h.Sync != nil && h.Sync.Waiting > 0) // it writes, and waits for another server
+			serves = h.Server == events.ServerWritable && (h.CanaryOK || h.Sync != nil && h.Sync.Waiting > 0) // it writes, and waits for another server
 			well = v.Role != events.RoleActive || v.Right <= now || serves || h.Server == events.ServerFrozen
+			serves = serves || v.Role != events.RoleActive
 		}
 	}
-	switch {
-	case well:
-		c.sick, c.starts = 0, 0
-	case c.sick == 0:
-		c.sick = now
-	case c.waited && h.Waits == "":
-		c.sick, c.starts = now, 0 // what it waited for is there: from here on it is its own affair
-	}
-	c.waited = h.Waits != ""
-	if c.sick != 0 {
-		h.Down = max(now.Sub(c.sick), 1)
-	}
+	h.Down = c.down(now, well, serves, h.Waits != "")
 	h.Restarts = c.starts
 	c.last = h
 }

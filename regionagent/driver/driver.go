@@ -85,6 +85,12 @@ type Sizer interface {
 	Processes(ctx context.Context) (int, error)
 }
 
+// Riser is a driver whose cluster may take long until it serves after it was begun or promoted, and be well: while the first such order since it served last is carried out, for so long at
+// most, it does not count as down. Nobody would gain if it were moved from there: the other side takes as long.
+type Riser interface {
+	Rises() time.Duration
+}
+
 // Metric is one number of a cluster, as Prometheus would have it: a counter's name ends in _total.
 type Metric struct {
 	Name, Help string

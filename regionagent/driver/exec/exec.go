@@ -46,6 +46,17 @@ type Config struct {
 	Body      Body        // what carries the verbs out; nil = Commands
 }
 
+// riseLimit is how long a start or a promotion of a cluster may take that names no limit of its own: as long as the agent gives such an order.
+const riseLimit = time.Minute
+
+// Rises implements driver.Riser: whatever the commands begin, they return once it serves.
+func (d *Driver) Rises() time.Duration {
+	if most := max(d.cfg.Limits[string(driver.Start)], d.cfg.Limits[string(driver.Promote)]); most > 0 {
+		return most
+	}
+	return riseLimit
+}
+
 // Body carries the verbs out in the place of commands, for a kind that has a driver of its own and no log. All that this package does around commands holds for it too: what it says is
 // held against the processes that the guard would fence, and believed of a verb only once it is found true.
 type Body interface {
