@@ -66,6 +66,8 @@ var Unstruck = []Left{
 	{"fence.cut", "the fence of a group in sync: it moves beside the others at the steps of a lost region"},
 	{"proof.cut", "the proof of a group in sync: it moves beside the others at the steps of a lost region"},
 	{"sync.*", "who has every acknowledged write is recorded in one batch; the next leader does it again"},
+	{"drain.*", "only of a group of kind airflow: the matrix has databases; test/e2e drains a real one"},
+	{"tasks.*", "only of a group of kind airflow: a ledger of tasks is opened after the move is done"},
 	{"upkeep.*", "brings a list or a name up to date in one batch; the next leader does it again"},
 }
 
@@ -75,6 +77,8 @@ var NoWork = []Left{
 	{string(events.VerbFence), "an external fence is a program of the site's, and a stage has none"},
 	{string(events.VerbRestart), "a planned restart moves nothing"},
 	{string(events.VerbRelease), "a release moves nothing"},
+	{string(events.VerbAccount), "only of a group of kind airflow: its move is done by then"},
+	{string(events.VerbRetryTasks), "only of a group of kind airflow: it moves nothing"},
 }
 
 // Left is something left out, and why.

@@ -139,7 +139,7 @@ func (w *World) arm() {
 	}
 }
 
-// disarmed reports whether automation is switched off for the whole fleet or a kind.
+// disarmed reports whether automation is switched off for the whole fleet, a kind or a region: an ask to arm it is handed to one leader, and lost with its term.
 func (w *World) disarmed() bool {
 	m, _ := w.hub.store.Last(events.StreamState, events.SubjectAutomation)
 	if m == nil {
@@ -147,5 +147,10 @@ func (w *World) disarmed() bool {
 	}
 	var a events.Automation
 	w.hub.must(json.Unmarshal(m.Data, &a))
+	for _, r := range a.Regions {
+		if r.Disarmed != "" {
+			return true
+		}
+	}
 	return a.Disarmed != "" || len(a.Kinds) > 0
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -198,7 +200,7 @@ func (b *body) Carry(ctx context.Context, o exec.Order) events.Result {
 	var done string
 	switch driver.Verb(o.Verb) {
 	case driver.Start, driver.Promote:
-		done, err = b.activate(ctx)
+		done, err = b.bringUp(ctx)
 	case driver.StartStandby, driver.Restore:
 		done, err = b.standBy(ctx)
 	case driver.Stop:
@@ -219,6 +221,35 @@ func (b *body) Carry(ctx context.Context, o exec.Order) events.Result {
 
 // errWaits says that nothing was begun, for want of a database.
 var errWaits = errors.New("waits for its database")
+
+// A part that ends while the others come up is begun again with them: a scheduler whose database was away ends once its last task has said so, well after the database is back (fact E4). That
+// often, and no sooner than so long after it was begun the last time.
+const (
+	upTries = 5
+	upPause = 3 * time.Second
+	upLook  = 200 * time.Millisecond
+)
+
+// bringUp begins what is missing until it serves, or the order's time is over.
+func (b *body) bringUp(ctx context.Context) (string, error) {
+	done, err := b.activate(ctx)
+	began := time.Now()
+	for tries := 1; err == nil; {
+		a, askErr := b.Ask(ctx)
+		if askErr == nil && a.Serves != nil && *a.Serves && a.Lacks == "" {
+			break
+		}
+		if pause(ctx, upLook) != nil {
+			break // whether it is up is asked once more by who ordered it
+		}
+		if askErr == nil && a.Waits == "" && tries < upTries && time.Since(began) >= upPause && (a.Lacks != "" || a.State == "down") {
+			b.log.Info("looks again at what ended meanwhile", "why", cmp.Or(a.Lacks, a.Why))
+			done, err = b.activate(ctx)
+			tries, began = tries+1, time.Now()
+		}
+	}
+	return done, err
+}
 
 // activate begins what is missing of an active: all of it after a launch of nothing, the missing parts of one that runs, and all of it anew where its scheduler lives but is not well.
 func (b *body) activate(ctx context.Context) (string, error) {
@@ -241,9 +272,12 @@ func (b *body) activate(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if why := b.dead(parts, last); why == "" {
+		why := b.dead(parts, last)
+		if why == "" {
+			b.log.Info("begins what is missing", "runs", slices.Sorted(maps.Keys(parts)))
 			return "its missing parts were begun", b.run.mend(ctx)
 		}
+		b.log.Info("begins anew", "why", why)
 	}
 	if err := b.gone(ctx, endLimit); err != nil {
 		return "", err
