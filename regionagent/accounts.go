@@ -108,7 +108,7 @@ func (a *agent) account(ctx context.Context, c *cluster, act lease.Action) event
 }
 
 // starts notes, on disk, that a start is about to be carried out after which tasks have to be accounted for, and returns what to call when it has ended. A promotion has a ledger of its
-// own, which the controller asks for; a gate is no start.
+// own, which the controller asks for. A start that only puts the start gate in place finds everything there: it takes the note away again, unless that is of another one.
 func (x *accounts) starts(a *agent, act lease.Action) (ended func(events.Result)) {
 	none := func(events.Result) {}
 	switch {
@@ -117,14 +117,19 @@ func (x *accounts) starts(a *agent, act lease.Action) (ended func(events.Result)
 	case act.Verb == lease.Promote:
 		x.forget(a)
 		return none
-	case act.Verb != lease.Start || act.Rule == "gate":
+	case act.Verb != lease.Start:
 		return none
 	}
+	_, err := os.Stat(x.due)
+	fresh := err != nil
 	if err := ledger.Replace(x.due, []byte(act.Step+"\n")); err != nil {
 		a.log.Error("that tasks have to be accounted for is not on disk", "cluster", act.Cluster.String(), telemetry.Err(err))
 	}
 	x.starting.Store(true)
-	return func(events.Result) {
+	return func(r events.Result) {
+		if fresh && r.Outcome == events.AlreadyDone {
+			x.forget(a)
+		}
 		x.starting.Store(false)
 		select {
 		case x.wake <- struct{}{}:
