@@ -1,7 +1,9 @@
 package kernel
 
 import (
+	"bytes"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,9 +55,18 @@ func TestSignsOfChange(t *testing.T) {
 	f = b.lease.fence(name)
 	trusts("so does one after it, when the file is old again")
 	b.stop()
+	pid, err := os.ReadFile(b.tree.PIDFile)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := b.server.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	until(t, 5*time.Second, "the server has ended", func() bool { // told to, a process takes its time on a busy machine
+		line, _, _ := strings.Cut(string(pid), "\n")
+		stat, err := os.ReadFile("/proc/" + line + "/stat")
+		return err != nil || bytes.Contains(stat, []byte(") Z "))
+	})
 	if holds(asked()) {
 		t.Error("the server is gone, and the last search is believed")
 	}
