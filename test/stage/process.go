@@ -70,7 +70,7 @@ func (s *Stage) start(p *process) error {
 		}
 		p.mu.Lock()
 		p.cmd = nil
-		again := p.supervised
+		again := p.supervised || p.kind == Agent && cmd.ProcessState.ExitCode() > 0 // gave up by itself, as on a host that was too slow to freeze in time for a moment
 		p.mu.Unlock()
 		close(exited)
 		if again && s.ctx.Err() == nil {
@@ -81,7 +81,7 @@ func (s *Stage) start(p *process) error {
 	return nil
 }
 
-// restart starts what was ended by somebody else while the stage held it still.
+// restart starts what was ended by somebody else while the stage held it still, or what ended by itself.
 func (s *Stage) restart(p *process) {
 	err := s.start(p)
 	if end, openErr := os.OpenFile(p.log, os.O_APPEND|os.O_WRONLY, 0); openErr == nil {
