@@ -236,8 +236,8 @@ func (b *body) bringUp(ctx context.Context) (string, error) {
 	began := time.Now()
 	for tries := 1; err == nil; {
 		a, askErr := b.Ask(ctx)
-		if askErr == nil && a.Serves != nil && *a.Serves && a.Lacks == "" {
-			break
+		if askErr == nil && a.Serves != nil && *a.Serves {
+			break // what it may do without is begun by the agent's next order
 		}
 		if pause(ctx, upLook) != nil {
 			break // whether it is up is asked once more by who ordered it
