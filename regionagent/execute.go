@@ -191,6 +191,19 @@ func (a *agent) tend(ctx context.Context, c *cluster) {
 	if !can {
 		return
 	}
+	a.everyReRead(ctx, func(short context.Context) {
+		peers := c.peers.Load()
+		if peers == nil {
+			return
+		}
+		if err := t.Tend(short, *peers); err != nil && ctx.Err() == nil {
+			a.log.Warn("tend", "cluster", c.ref.String(), "err", err)
+		}
+	})
+}
+
+// everyReRead does something every ReRead until ctx ends, and gives it as long each time.
+func (a *agent) everyReRead(ctx context.Context, do func(short context.Context)) {
 	tick := time.NewTicker(a.d.ReRead)
 	defer tick.Stop()
 	for {
@@ -199,14 +212,8 @@ func (a *agent) tend(ctx context.Context, c *cluster) {
 			return
 		case <-tick.C:
 		}
-		peers := c.peers.Load()
-		if peers == nil {
-			continue
-		}
 		short, cancel := context.WithTimeout(ctx, a.d.ReRead)
-		if err := t.Tend(short, *peers); err != nil && ctx.Err() == nil {
-			a.log.Warn("tend", "cluster", c.ref.String(), "err", err)
-		}
+		do(short)
 		cancel()
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/pkg/config"
@@ -46,24 +45,15 @@ func (a *agent) undrain(ctx context.Context, c *cluster) {
 	if !can {
 		return
 	}
-	tick := time.NewTicker(a.d.ReRead)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		short, cancel := context.WithTimeout(ctx, a.d.ReRead)
+	a.everyReRead(ctx, func(short context.Context) {
 		step, err := d.Drained(short)
 		if err == nil && step != "" && a.goesOn(short, c, step) {
 			err = d.Undrain(short, step)
 		}
-		cancel()
 		if err != nil && ctx.Err() == nil {
 			a.log.Debug("what was held back", "cluster", c.ref.String(), telemetry.Err(err))
 		}
-	}
+	})
 }
 
 // goesOn reports whether a cluster is active and serves here, and the step it was held back for is wanted no more.

@@ -92,11 +92,16 @@ func putAsk(r *http.Request, verb string, fields []string) (*reply, error) {
 	if err := exists(r, &a); err != nil {
 		return nil, err
 	}
-	ans, err := From(r).Ask(r.Context(), a)
+	return through(r, &a)
+}
+
+// through puts an ask through the door, and shows its answer.
+func through(r *http.Request, a *events.Ask) (*reply, error) {
+	ans, err := From(r).Ask(r.Context(), *a)
 	if err != nil {
 		return nil, err
 	}
-	return answered(&a, &ans)
+	return answered(a, &ans)
 }
 
 // decodeAsk reads a body of which only some fields are for this verb.

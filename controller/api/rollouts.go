@@ -105,9 +105,5 @@ func runPlan(_ *Server, r *http.Request) (*reply, error) {
 	if err := withHeaders(r, &a); err != nil {
 		return nil, err
 	}
-	ans, err := From(r).Ask(r.Context(), a)
-	if err != nil {
-		return nil, err
-	}
-	return answered(&a, &ans)
+	return through(r, &a)
 }

@@ -132,7 +132,7 @@ func act(ctx context.Context, v *visit, w http.ResponseWriter) error {
 	case d.Typed && strings.TrimSpace(f.Get("name")) != d.Group:
 		d.Refused = &refusal{Why: fmt.Sprintf("nothing was done: the name typed is %q, and this is about %s. Type %s to confirm", f.Get("name"), d.Group, d.Group)}
 	case ask.Reason == "":
-		d.Refused = &refusal{Why: "nothing was done: say why, it is written down with your name"}
+		d.Refused = &refusal{Why: noReason}
 	case !v.who.Moves:
 		d.Refused = &refusal{Why: "nothing was done: " + d.Foretell.Why}
 	}
@@ -198,7 +198,7 @@ func (v *visit) throwing() (*automationData, error) {
 		d.What = d.Region
 	}
 	if !v.who.Moves {
-		d.Why = fmt.Sprintf("you are logged in as %s, %s: that takes an operator's token", v.who.Name, v.who.Role)
+		d.Why = v.mayNot()
 	}
 	return d, nil
 }
@@ -226,7 +226,7 @@ func throw(ctx context.Context, v *visit, w http.ResponseWriter) error {
 	case d.Why != "":
 		d.Refused = &refusal{Why: "nothing was done: " + d.Why}
 	case d.Reason == "":
-		d.Refused = &refusal{Why: "nothing was done: say why, it is written down with your name"}
+		d.Refused = &refusal{Why: noReason}
 	}
 	if d.Refused == nil {
 		ans, err := v.ask(ctx, events.Ask{ID: formID(v.r, d.ID), Verb: d.Verb, Actor: v.who.Name, Region: d.Region, Reason: d.Reason})

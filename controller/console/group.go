@@ -85,7 +85,7 @@ func (v *visit) may(ctx context.Context, d *groupData) error {
 			a.OK, a.Why, a.Rule = would.Items[i].Accepted, would.Items[i].Why, would.Items[i].Rule
 		}
 		if !v.who.Moves {
-			a.OK, a.Why, a.Rule = false, fmt.Sprintf("you are logged in as %s, %s: that takes an operator's token", v.who.Name, v.who.Role), ""
+			a.OK, a.Why, a.Rule = false, v.mayNot(), ""
 		}
 		d.Acts[verb] = a
 		if offered(d.GroupView, &a) {

@@ -43,6 +43,14 @@ type visit struct {
 	begun time.Time
 }
 
+// mayNot is why somebody who may only look is refused.
+func (v *visit) mayNot() string {
+	return fmt.Sprintf("you are logged in as %s, %s: that takes an operator's token", v.who.Name, v.who.Role)
+}
+
+// noReason is what whoever gives no reason is told.
+const noReason = "nothing was done: say why, it is written down with your name"
+
 type (
 	builder func(ctx context.Context, v *visit) (*page, error)
 	doer    func(ctx context.Context, v *visit, w http.ResponseWriter) error

@@ -87,7 +87,7 @@ func (v *visit) rollout(ctx context.Context) (*rolloutData, error) {
 	d.Took, d.Next = took(d.Began, d.Ended, v.now), words.RolloutNext(&d.Rollout)
 	d.Stale = rollout.Stale(&d.Rollout, v.now)
 	if !v.who.Moves && d.Stale == "" {
-		d.Stale = fmt.Sprintf("you are logged in as %s, %s: that takes an operator's token", v.who.Name, v.who.Role)
+		d.Stale = v.mayNot()
 	}
 	for n, w := range d.Rollout.Waves {
 		d.Waves = append(d.Waves, waveOf(&d.Rollout, n, w))
@@ -167,7 +167,7 @@ func (v *visit) maySteer(ctx context.Context, d *rolloutData) error {
 			a.To += "?group=" + asks[i].Group
 		}
 		if !v.who.Moves {
-			a.OK, a.Why = false, fmt.Sprintf("you are logged in as %s, %s: that takes an operator's token", v.who.Name, v.who.Role)
+			a.OK, a.Why = false, v.mayNot()
 		}
 		return a
 	}
@@ -239,11 +239,11 @@ func steer(ctx context.Context, v *visit, w http.ResponseWriter) error {
 	}
 	switch {
 	case !v.who.Moves:
-		d.Refused = &refusal{Why: fmt.Sprintf("nothing was done: you are logged in as %s, %s: that takes an operator's token", v.who.Name, v.who.Role)}
+		d.Refused = &refusal{Why: "nothing was done: " + v.mayNot()}
 	case d.Typed != "" && strings.TrimSpace(f.Get("name")) != d.Typed:
 		d.Refused = &refusal{Why: fmt.Sprintf("nothing was done: the name typed is %q, and this is of %s. Type %s to confirm", f.Get("name"), d.Typed, d.Typed)}
 	case d.Reason == "":
-		d.Refused = &refusal{Why: "nothing was done: say why, it is written down with your name"}
+		d.Refused = &refusal{Why: noReason}
 	default:
 		ans, err := v.ask(ctx, ask)
 		if err != nil {
@@ -282,7 +282,7 @@ func (v *visit) planning(ctx context.Context) (*planData, error) {
 		d.Do = events.AskFailback
 	}
 	if !v.who.Moves {
-		d.Why = fmt.Sprintf("you are logged in as %s, %s: that takes an operator's token", v.who.Name, v.who.Role)
+		d.Why = v.mayNot()
 	}
 	return d, nil
 }

@@ -63,16 +63,9 @@ func (w *apiWay) query(ctx context.Context, what string, body []byte) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	status, b, err := w.do(ctx, http.MethodGet, path, nil, "")
+	b, err := w.get(ctx, path)
 	if err != nil {
 		return nil, err
-	}
-	if status != http.StatusOK {
-		p, err := refusal(status, b)
-		if err != nil {
-			return nil, err
-		}
-		return nil, Refusal(p.Detail)
 	}
 	if what == "group" && strings.HasPrefix(path, "/clusters/") {
 		var c struct{ Group json.RawMessage }
@@ -187,6 +180,22 @@ func refusal(status int, b []byte) (p problem, err error) {
 		return p, nil
 	}
 	return p, fmt.Errorf("the API refuses: %s", p.Detail)
+}
+
+// get looks at something. Errors: Refusal, those of do.
+func (w *apiWay) get(ctx context.Context, path string) ([]byte, error) {
+	status, b, err := w.do(ctx, http.MethodGet, path, nil, "")
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK {
+		p, err := refusal(status, b)
+		if err != nil {
+			return nil, err
+		}
+		return nil, Refusal(p.Detail)
+	}
+	return b, nil
 }
 
 // do asks any controller, until one answers or ctx ends. One that can't be reached, or reaches no leader, makes room for the next.

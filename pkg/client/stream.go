@@ -23,16 +23,9 @@ func (w *apiWay) history(ctx context.Context, about string) ([]Event, error) {
 	if about != "" {
 		path += "?about=" + url.QueryEscape(about)
 	}
-	status, b, err := w.do(ctx, http.MethodGet, path, nil, "")
+	b, err := w.get(ctx, path)
 	if err != nil {
 		return nil, err
-	}
-	if status != http.StatusOK {
-		p, err := refusal(status, b)
-		if err != nil {
-			return nil, err
-		}
-		return nil, Refusal(p.Detail)
 	}
 	var all struct{ Events []events.Envelope }
 	if err := json.Unmarshal(b, &all); err != nil {

@@ -1,10 +1,10 @@
 package aiven
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/switchback-dr/switchback/controller/api"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 )
@@ -111,22 +111,9 @@ func (c *catalogue) peers(p place) (all []place) {
 	return all
 }
 
-// refusal is an answer that is not what was asked for: its status and its sentence.
-type refusal struct {
-	status int
-	why    string
-}
-
-// Error is the sentence.
-func (r *refusal) Error() string { return r.why }
-
-func refused(status int, format string, a ...any) error {
-	return &refusal{status, fmt.Sprintf(format, a...)}
-}
-
-func conflict(format string, a ...any) error { return refused(409, format, a...) }
+func conflict(format string, a ...any) error { return api.Refusal(409, format, a...) }
 
 // missing is only said of what was never known, or was let go on purpose: to Terraform it means that it has to be made anew.
-func missing(format string, a ...any) error { return refused(404, format, a...) }
+func missing(format string, a ...any) error { return api.Refusal(404, format, a...) }
 
-func invalid(format string, a ...any) error { return refused(400, format, a...) }
+func invalid(format string, a ...any) error { return api.Refusal(400, format, a...) }

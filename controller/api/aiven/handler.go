@@ -25,7 +25,7 @@ type answer func(c *request) (any, error)
 type request struct {
 	*http.Request
 	h       *Handler
-	caller  Caller
+	caller  api.Caller
 	project string
 	*catalogue
 }
@@ -77,11 +77,11 @@ func (q *request) answer(f answer) (any, error) {
 		return nil, invalid("%v", err)
 	}
 	if !q.caller.Sees(q.project) {
-		return nil, refused(http.StatusForbidden, "this token does not see project %s", q.project)
+		return nil, api.Refusal(http.StatusForbidden, "this token does not see project %s", q.project)
 	}
 	if q.Method != http.MethodGet && q.Method != http.MethodHead {
 		if err := q.caller.MayAsk(&events.Ask{Verb: events.AskRestore}); err != nil { // whoever may move nothing changes nothing
-			return nil, refused(http.StatusForbidden, "%v", err)
+			return nil, api.Refusal(http.StatusForbidden, "%v", err)
 		}
 	}
 	if err := q.look(); err != nil {
@@ -152,12 +152,12 @@ func (q *request) ask(t turn) (operation string, err error) {
 	a := t.ask
 	a.ID, a.Actor = rand.Text(), q.caller.Actor
 	if err := q.caller.MayAsk(&a); err != nil {
-		return "", refused(http.StatusForbidden, "%v", err)
+		return "", api.Refusal(http.StatusForbidden, "%v", err)
 	}
 	ans, err := q.caller.Ask(q.Context(), a)
 	if err != nil {
 		p := api.Explain(err)
-		return "", refused(p.Status, "%s", p.Detail)
+		return "", api.Refusal(p.Status, "%s", p.Detail)
 	}
 	why, rule := ans.Why, "refuse.ask"
 	for _, i := range ans.Items {

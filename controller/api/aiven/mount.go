@@ -8,9 +8,5 @@ import (
 
 // Mount answers below /v1/ of a server, for who has a token.
 func Mount(s *api.Server) {
-	h := New(func(r *http.Request) Caller {
-		a := api.From(r)
-		return Caller{Fleet: a, Door: a, Actor: a.Who.Actor, Sees: a.Who.Sees, MayAsk: a.Who.MayAsk}
-	})
-	s.Mount("/v1/", h, func(w http.ResponseWriter, _ *http.Request, p *api.Problem) { WriteError(w, p.Status, p.Detail) })
+	s.Mount("/v1/", New(api.CallerOf), func(w http.ResponseWriter, _ *http.Request, p *api.Problem) { WriteError(w, p.Status, p.Detail) })
 }

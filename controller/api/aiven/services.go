@@ -3,6 +3,7 @@ package aiven
 import (
 	"net/http"
 
+	"github.com/switchback-dr/switchback/controller/api"
 	"github.com/switchback-dr/switchback/events"
 )
 
@@ -103,7 +104,7 @@ func (q *request) remove() (any, error) {
 	if p.Role == events.RoleActive {
 		why = "it is active: " + why
 	}
-	return nil, refused(http.StatusForbidden, "%s can't be deleted: %s", p.name, why)
+	return nil, api.Refusal(http.StatusForbidden, "%s can't be deleted: %s", p.name, why)
 }
 
 func (q *request) tags() (any, error) {

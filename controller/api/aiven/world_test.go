@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/switchback-dr/switchback/controller/api"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 )
@@ -176,8 +177,8 @@ func pairOf(group, project string, a, b events.Ref) fleet.GroupView {
 
 // server is the handler on a world.
 func (w *world) server() *Handler {
-	h := New(func(*http.Request) Caller {
-		return Caller{Fleet: w, Door: w, Actor: "alice", Sees: func(p string) bool { return w.sees == "" || p == w.sees }, MayAsk: func(a *events.Ask) error {
+	h := New(func(*http.Request) api.Caller {
+		return api.Caller{Groups: w, Door: w, Actor: "alice", Sees: func(p string) bool { return w.sees == "" || p == w.sees }, MayAsk: func(a *events.Ask) error {
 			if w.forbids[a.Verb] {
 				return errors.New(a.Verb + " needs the role operator")
 			}

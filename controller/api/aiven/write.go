@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+
+	"github.com/switchback-dr/switchback/controller/api"
 )
 
 // problem is Aiven's shape of an error: its clients show the message as it is.
@@ -38,8 +40,8 @@ func write(w http.ResponseWriter, status int, v any) {
 
 // fail answers with an error. What is no refusal of ours means that nobody could say: 503, for a 404 would have Terraform make it all anew.
 func fail(w http.ResponseWriter, err error) {
-	if r, ok := errors.AsType[*refusal](err); ok {
-		WriteError(w, r.status, r.why)
+	if r, ok := errors.AsType[*api.Refused](err); ok {
+		WriteError(w, r.Status, r.Why)
 		return
 	}
 	WriteError(w, http.StatusServiceUnavailable, "nobody can say now: "+err.Error())

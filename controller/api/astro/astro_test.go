@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/switchback-dr/switchback/controller/api"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 )
@@ -85,8 +86,8 @@ func gone() *world {
 }
 
 func (w *world) do(method, path, body string) *httptest.ResponseRecorder {
-	h := New(func(*http.Request) Caller {
-		return Caller{Fleet: w, Door: w, Actor: "alice", Sees: func(p string) bool { return p == "shop" }, MayAsk: func(*events.Ask) error {
+	h := New(func(*http.Request) api.Caller {
+		return api.Caller{Groups: w, Door: w, Actor: "alice", Sees: func(p string) bool { return p == "shop" }, MayAsk: func(*events.Ask) error {
 			if w.viewer {
 				return errors.New("needs the role operator")
 			}

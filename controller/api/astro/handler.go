@@ -24,7 +24,7 @@ const (
 // request is one request, and the workflow groups of its project.
 type request struct {
 	*http.Request
-	caller Caller
+	caller api.Caller
 	groups []fleet.GroupView
 }
 
@@ -79,9 +79,9 @@ func (h *Handler) serve(f func(*request) (any, error)) http.HandlerFunc {
 		if err == nil {
 			v, err = f(q)
 		}
-		switch r, ok := errors.AsType[*refusal](err); {
+		switch r, ok := errors.AsType[*api.Refused](err); {
 		case ok:
-			WriteError(w, r.status, r.why)
+			WriteError(w, r.Status, r.Why)
 		case err != nil:
 			WriteError(w, http.StatusServiceUnavailable, "nobody can say now: "+err.Error())
 		default:
@@ -93,14 +93,14 @@ func (h *Handler) serve(f func(*request) (any, error)) http.HandlerFunc {
 func (q *request) enter() error {
 	project := q.PathValue("organization")
 	if err := events.CheckName("project", project); err != nil {
-		return refused(http.StatusBadRequest, "organization: %v", err)
+		return api.Refusal(http.StatusBadRequest, "organization: %v", err)
 	}
 	if !q.caller.Sees(project) {
-		return refused(http.StatusForbidden, "this token does not see project %s", project)
+		return api.Refusal(http.StatusForbidden, "this token does not see project %s", project)
 	}
 	if q.Method == http.MethodPost {
 		if err := q.caller.MayAsk(&events.Ask{Verb: events.AskFailback}); err != nil {
-			return refused(http.StatusForbidden, "%v", err)
+			return api.Refusal(http.StatusForbidden, "%v", err)
 		}
 	}
 	return q.look()
@@ -145,7 +145,7 @@ func (q *request) number(key string, def, least, most int) (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < least || n > most {
-		return 0, refused(http.StatusBadRequest, "%s %q: want a number from %d to %d", key, s, least, most)
+		return 0, api.Refusal(http.StatusBadRequest, "%s %q: want a number from %d to %d", key, s, least, most)
 	}
 	return n, nil
 }
@@ -156,7 +156,7 @@ func (q *request) find() (*fleet.GroupView, error) {
 			return &q.groups[i], nil
 		}
 	}
-	return nil, refused(http.StatusNotFound, "no workflow group is called %q in project %s: clusters here are groups of kind airflow", q.PathValue("cluster"), q.PathValue("organization"))
+	return nil, api.Refusal(http.StatusNotFound, "no workflow group is called %q in project %s: clusters here are groups of kind airflow", q.PathValue("cluster"), q.PathValue("organization"))
 }
 
 func (q *request) get() (any, error) {
@@ -175,7 +175,7 @@ func (q *request) update() (any, error) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(nil, q.Body, mostBody))
 	if err != nil {
-		return nil, refused(http.StatusBadRequest, "the body can't be read: %v", err)
+		return nil, api.Refusal(http.StatusBadRequest, "the body can't be read: %v", err)
 	}
 	u, err := parseUpdate(body)
 	if err == nil {
@@ -204,12 +204,12 @@ func (q *request) update() (any, error) {
 func (q *request) ask(a events.Ask) error {
 	a.ID, a.Actor = rand.Text(), q.caller.Actor
 	if err := q.caller.MayAsk(&a); err != nil {
-		return refused(http.StatusForbidden, "%v", err)
+		return api.Refusal(http.StatusForbidden, "%v", err)
 	}
 	ans, err := q.caller.Ask(q.Context(), a)
 	if err != nil {
 		p := api.Explain(err)
-		return refused(p.Status, "%s", p.Detail)
+		return api.Refusal(p.Status, "%s", p.Detail)
 	}
 	if ans.Accepted {
 		return nil
@@ -218,5 +218,5 @@ func (q *request) ask(a events.Ask) error {
 	if len(ans.Items) > 0 {
 		why, rule = ans.Items[0].Why, ans.Items[0].Rule
 	}
-	return refused(http.StatusConflict, "%s (rule %s)", why, rule)
+	return api.Refusal(http.StatusConflict, "%s (rule %s)", why, rule)
 }

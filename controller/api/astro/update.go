@@ -2,27 +2,14 @@ package astro
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/switchback-dr/switchback/controller/api"
 	"github.com/switchback-dr/switchback/controller/fleet"
 	"github.com/switchback-dr/switchback/events"
 )
-
-// refusal is an answer that is not what was asked for: its status and its sentence.
-type refusal struct {
-	status int
-	why    string
-}
-
-// Error is the sentence.
-func (r *refusal) Error() string { return r.why }
-
-func refused(status int, format string, a ...any) error {
-	return &refusal{status, fmt.Sprintf(format, a...)}
-}
 
 // update is the body of an update, field by field: what says nothing new is let pass, whatever else is refused by its name, so that nothing is ever ignored in silence.
 type update map[string]json.RawMessage
@@ -36,7 +23,7 @@ var fields = []string{
 func parseUpdate(body []byte) (update, error) {
 	var u update
 	if err := json.Unmarshal(body, &u); err != nil || u == nil {
-		return nil, refused(400, "the body is no JSON object: want {\"clusterType\": \"DEDICATED\", \"isFailedOver\": true}")
+		return nil, api.Refusal(400, "the body is no JSON object: want {\"clusterType\": \"DEDICATED\", \"isFailedOver\": true}")
 	}
 	return u, nil
 }
@@ -70,9 +57,9 @@ func (u update) check(g *fleet.GroupView) error {
 		}
 		switch empty := nothing(u[key]); {
 		case !slices.Contains(fields, key):
-			return refused(400, "%s: an update has no such field: want one of %s", key, strings.Join(fields, ", "))
+			return api.Refusal(400, "%s: an update has no such field: want one of %s", key, strings.Join(fields, ", "))
 		case !empty:
-			return refused(400, "%s can't be set on %s: this API changes nothing but isFailedOver", key, g.Group)
+			return api.Refusal(400, "%s can't be set on %s: this API changes nothing but isFailedOver", key, g.Group)
 		}
 	}
 	return nil
@@ -90,10 +77,10 @@ func nothing(raw json.RawMessage) bool {
 func (u update) same(key, is string) error {
 	var s *string
 	if err := json.Unmarshal(u[key], &s); err != nil {
-		return refused(400, "%s: want a string", key)
+		return api.Refusal(400, "%s: want a string", key)
 	}
 	if s != nil && *s != is {
-		return refused(400, "%s %q: it is %s, and stays so", key, *s, is)
+		return api.Refusal(400, "%s %q: it is %s, and stays so", key, *s, is)
 	}
 	return nil
 }
@@ -101,7 +88,7 @@ func (u update) same(key, is string) error {
 func (u update) enable(g *fleet.GroupView) error {
 	on, err := u.boolean("enableDr")
 	if err == nil && on != nil && *on != cared(g) {
-		return refused(409, "enableDr: a group comes under care by `switchback apply` of the fleet's file, and leaves it by `switchback release %s`", g.Group)
+		return api.Refusal(409, "enableDr: a group comes under care by `switchback apply` of the fleet's file, and leaves it by `switchback release %s`", g.Group)
 	}
 	return err
 }
@@ -114,7 +101,7 @@ func (u update) boolean(key string) (*bool, error) {
 	}
 	var b *bool
 	if err := json.Unmarshal(raw, &b); err != nil {
-		return nil, refused(400, "%s: want true or false", key)
+		return nil, api.Refusal(400, "%s: want true or false", key)
 	}
 	return b, nil
 }
@@ -123,7 +110,7 @@ func (u update) boolean(key string) (*bool, error) {
 func wanted(g *fleet.GroupView, failedOver bool) (*events.Ask, error) {
 	switch {
 	case !cared(g):
-		return nil, refused(409, "%s is not under care: `switchback why %s` says what it waits for", g.Group, g.Group)
+		return nil, api.Refusal(409, "%s is not under care: `switchback why %s` says what it waits for", g.Group, g.Group)
 	case moving(g) && homeward(g) != failedOver, !moving(g) && away(g) == failedOver:
 		return nil, nil
 	case failedOver:

@@ -1,17 +1,13 @@
 package airflow
 
 import (
-	"bytes"
 	"fmt"
-	"maps"
-	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/driver/drivertest"
 )
 
 // rows are the columns of Airflow 3 that are measured, with something in them. `make e2e-airflow` asks a real one.
@@ -88,7 +84,7 @@ func TestMeasurements(t *testing.T) {
 			t.Errorf("%s is %v, want %v or more", name, got[name], least)
 		}
 	}
-	wellNamed(t, all)
+	drivertest.WellNamed(t, all)
 }
 
 // TestMeasuresSparingly: a query is not asked again before it has waited a hundred times as long as it took.
@@ -119,32 +115,4 @@ func execute(t *testing.T, d *database, sql string) error {
 		_, err := c.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
 		return err
 	})
-}
-
-// wellNamed has promtool look at names, help and types.
-func wellNamed(t *testing.T, all []driver.Metric) {
-	t.Helper()
-	if _, err := exec.LookPath("promtool"); err != nil {
-		t.Fatal("no promtool here: run deploy/need.sh prometheus")
-	}
-	by := map[string][]driver.Metric{}
-	for _, m := range all {
-		by[m.Name] = append(by[m.Name], m)
-	}
-	var page bytes.Buffer
-	for _, name := range slices.Sorted(maps.Keys(by)) {
-		fmt.Fprintf(&page, "# HELP %s %s\n# TYPE %s gauge\n", name, by[name][0].Help, name)
-		for _, m := range by[name] {
-			var labels []string
-			for i := 0; i < len(m.Labels); i += 2 {
-				labels = append(labels, fmt.Sprintf("%s=%q", m.Labels[i], m.Labels[i+1]))
-			}
-			fmt.Fprintf(&page, "%s{%s} %g\n", name, strings.Join(labels, ","), m.Value)
-		}
-	}
-	cmd := exec.Command("promtool", "check", "metrics")
-	cmd.Stdin = &page
-	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("promtool: %v\n%s", err, out)
-	}
 }

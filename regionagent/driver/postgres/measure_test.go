@@ -1,16 +1,14 @@
 package postgres_test
 
 import (
-	"bytes"
-	"fmt"
 	"maps"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/switchback-dr/switchback/events"
 	"github.com/switchback-dr/switchback/regionagent/driver"
+	"github.com/switchback-dr/switchback/regionagent/driver/drivertest"
 )
 
 // TestMeasure: both sides of a pair tell their statistics, under names that Prometheus's own tool finds nothing wrong with; one that is down has pg_up 0 and nothing else.
@@ -70,40 +68,12 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%s is known of the active only: after a failover it would end", name)
 		}
 	}
-	checkNames(t, onA)
+	drivertest.WellNamed(t, slices.Concat(slices.Collect(maps.Values(onA))...))
 	if err := a.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	a.untilServer(events.ServerDown)
 	if now, err := measure(a); err == nil || len(now) != 1 || value(now, "pg_up") != 0 {
 		t.Errorf("down: %+v, %v", now, err)
-	}
-}
-
-// checkNames has promtool look at names, help and types.
-func checkNames(t *testing.T, all map[string][]driver.Metric) {
-	t.Helper()
-	if _, err := exec.LookPath("promtool"); err != nil {
-		t.Fatal("no promtool here: run deploy/need.sh prometheus")
-	}
-	var page bytes.Buffer
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		kind := "gauge"
-		if all[name][0].Counter {
-			kind = "counter"
-		}
-		fmt.Fprintf(&page, "# HELP %s %s\n# TYPE %s %s\n", name, all[name][0].Help, name, kind)
-		for _, m := range all[name] {
-			var labels []string
-			for i := 0; i < len(m.Labels); i += 2 {
-				labels = append(labels, fmt.Sprintf("%s=%q", m.Labels[i], m.Labels[i+1]))
-			}
-			fmt.Fprintf(&page, "%s{%s} %g\n", name, strings.Join(labels, ","), m.Value)
-		}
-	}
-	cmd := exec.Command("promtool", "check", "metrics")
-	cmd.Stdin = &page
-	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("promtool: %v\n%s", err, out)
 	}
 }
